@@ -1,0 +1,1 @@
+"""Callbacks for a running training loop; imported as observatory.callbacks."""

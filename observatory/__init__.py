@@ -1,0 +1,1 @@
+"""Watch specialised regions appear inside a language model while it trains."""

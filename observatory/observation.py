@@ -1,0 +1,106 @@
+"""What is measured at one step, and the two contracts round it: Instrument and Recorder."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from observatory.measure.scene import Reading, Scene
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One measured array with named axes; a scalar has none."""
+
+    dims: tuple[str, ...]
+    values: Array
+    attrs: Mapping[str, str | float | int] = field(default_factory=dict)
+    """What a reader of the file is told about it: `long_name`, `units`."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", np.asarray(self.values))
+        if len(self.dims) != self.values.ndim:
+            raise ValueError(
+                f"a variable with dims {self.dims} needs {len(self.dims)} axes, got an array of shape "
+                f"{self.values.shape}"
+            )
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Everything measured on a model at one step."""
+
+    step: int
+    variables: Mapping[str, Variable]
+    coordinates: Mapping[str, Array]
+    """Labels of the named axes, e.g. domain -> array of names. An axis without labels has no entry."""
+    tokens: int = 0
+    """Tokens seen in training up to this step."""
+    time: float = field(default_factory=time.time)
+    """When it was made, in seconds since 1970."""
+    seconds: float = 0.0
+    """How long it took."""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    """What must not change within one logbook: `battery` (hash), `model` (hash of its shape), `settings`."""
+
+    def __post_init__(self) -> None:
+        sizes: dict[str, int] = {name: len(labels) for name, labels in self.coordinates.items()}
+        for name, variable in self.variables.items():
+            for dim, size in zip(variable.dims, variable.values.shape, strict=True):
+                if sizes.setdefault(dim, size) != size:
+                    raise ValueError(
+                        f"variable {name!r} has {size} entries along {dim!r} where others have {sizes[dim]}"
+                    )
+
+    def __getitem__(self, name: str) -> Array:
+        """The values of one variable."""
+        try:
+            return self.variables[name].values
+        except KeyError:
+            raise KeyError(f"no variable {name!r} here; there are {', '.join(self.variables)}") from None
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A step at which an observation was due and could not be made."""
+
+    step: int
+    reason: str
+    tokens: int = 0
+    time: float = field(default_factory=time.time)
+
+
+class Instrument(ABC):
+    """Measures one thing. Its variables appear in the record as `{name}_{variable}`."""
+
+    name: str
+
+    def readings(self) -> tuple[Reading, ...]:
+        """What it wants read in the shared forward pass; equal readings of several instruments are read once."""
+        return ()
+
+    @abstractmethod
+    def measure(self, scene: Scene) -> Mapping[str, Variable]:
+        """The variables of one observation, by their names without the instrument's."""
+
+
+class Recorder(ABC):
+    """A place where observations go."""
+
+    @abstractmethod
+    def record(self, observation: Observation) -> None:
+        """Keep one observation; returns once it is safe."""
+
+    def gap(self, gap: Gap) -> None:  # noqa: B027 (a recorder may have nothing to say about gaps)
+        """Note that an observation is missing, and why."""
+
+    def close(self) -> None:  # noqa: B027
+        """Finish; recording again afterwards is an error."""

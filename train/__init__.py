@@ -1,0 +1,1 @@
+"""A small pretraining set-up with a known ground truth; imported as observatory.train."""
