@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from observatory.measure.scene import Reading, Scene
+    from observatory.measure.reading import Reading
+    from observatory.measure.scene import Scene
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -86,6 +87,10 @@ class Instrument(ABC):
     def readings(self) -> tuple[Reading, ...]:
         """What it wants read in the shared forward pass; equal readings of several instruments are read once."""
         return ()
+
+    def coordinates(self, scene: Scene) -> Mapping[str, Array]:  # noqa: ARG002 (for those that override it)
+        """Labels of the axes of its variables."""
+        return {}
 
     @abstractmethod
     def measure(self, scene: Scene) -> Mapping[str, Variable]:

@@ -1,0 +1,118 @@
+"""The unit spaces of one model: which module holds the units of each layer, and on which side."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from observatory.measure.layout import Layout, find_layout, read, written
+
+SPACES = ("mlp", "residual", "heads")
+_CONTEXTS = ("max_position_embeddings", "n_positions", "n_ctx", "block_size", "max_seq_len", "max_seq_length")
+
+
+@dataclass(frozen=True)
+class Site:
+    """One layer of one unit space."""
+
+    module: nn.Module
+    side: Literal["input", "output"]
+    units: int
+    grouped: bool = False
+    """Whether each unit is a vector: a head is a slice of the module's input."""
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """What measuring needs to know of a model."""
+
+    body: nn.Module
+    """The smallest part that turns token ids into block outputs."""
+    sites: Mapping[str, tuple[Site, ...]]
+    """Unit space -> one site a layer."""
+    context: int | None
+    """The longest sequence it takes, where it says so."""
+    layout: Layout
+
+    @property
+    def layers(self) -> int:
+        return len(self.sites["residual"])
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.body.parameters()).device
+
+    def widths(self, space: str) -> tuple[int, ...]:
+        """Units of each layer."""
+        return tuple(site.units for site in self.sites[space])
+
+    def run(self, ids: Tensor) -> None:
+        """Sends token ids through the body; what is wanted is taken out by hooks."""
+        accepts = inspect.signature(self.body.forward).parameters
+        self.body(ids, **({"use_cache": False} if "use_cache" in accepts else {}))
+
+
+def anatomy(model: nn.Module, layout: Layout | None = None) -> Anatomy:
+    """Finds the unit spaces of any decoder, or takes them from a layout."""
+    model = getattr(model, "_orig_mod", model)  # hooks do not fire through torch.compile's wrapper
+    layout = layout or find_layout(model)
+    blocks = tuple(_at(model, layout.blocks, "blocks").children())
+    mlp = tuple(_at(block, layout.mlp, "mlp") for block in blocks)
+    attention = tuple(_at(block, layout.attention, "attention") for block in blocks)
+    for module in attention:
+        if read(module) % layout.heads:
+            raise ValueError(
+                f"the attention output projection reads {read(module)} values, which {layout.heads} heads do not "
+                f"divide; give the right number in layout=Layout(..., heads=...)"
+            )
+    return Anatomy(
+        body=_body(model, layout.blocks),
+        sites={
+            "mlp": tuple(Site(module, "input", read(module)) for module in mlp),
+            "residual": tuple(
+                Site(block, "output", written(out)) for block, out in zip(blocks, attention, strict=True)
+            ),
+            "heads": tuple(Site(module, "input", layout.heads, grouped=True) for module in attention),
+        },
+        context=_context(model),
+        layout=layout,
+    )
+
+
+def _at(module: nn.Module, path: str, what: str) -> nn.Module:
+    try:
+        return module.get_submodule(path)
+    except AttributeError as error:
+        children = ", ".join(name for name, _ in module.named_children())
+        raise ValueError(
+            f"the layout puts {what} at {path!r}, which {type(module).__name__} does not have; its children are "
+            f"{children or 'none'}"
+        ) from error
+
+
+def _body(model: nn.Module, blocks: str) -> nn.Module:
+    """The smallest ancestor of the blocks that can be called and that embeds tokens: calling it leaves the head out."""
+    parts = blocks.split(".")
+    for depth in range(len(parts) - 1, -1, -1):
+        ancestor = model.get_submodule(".".join(parts[:depth]))
+        callable_ = type(ancestor).forward is not nn.Module.forward
+        if callable_ and any(isinstance(module, nn.Embedding) for module in ancestor.modules()):
+            return ancestor
+    raise ValueError(
+        f"no module of {type(model).__name__} above {blocks!r} takes token ids: looked for one with a forward of its "
+        f"own and an nn.Embedding inside; pass the module that does"
+    )
+
+
+def _context(model: nn.Module) -> int | None:
+    for module in model.modules():
+        config = getattr(module, "config", None)
+        for name in _CONTEXTS:
+            if isinstance(length := getattr(config, name, None), int):
+                return length
+    return None

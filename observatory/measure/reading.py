@@ -1,0 +1,152 @@
+"""The shared forward pass: every stimulus once, every instrument's readings taken on the way."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from observatory.measure.anatomy import Anatomy, Site
+
+Tokens = Sequence[tuple[int, ...]]
+Reduce = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is kept of the activations of one unit space: a few values for each stimulus and unit."""
+
+    space: str
+    reduce: Reduce
+    """(item, token, unit) or, for vector units, (item, token, unit, component) -> (value, item, unit)."""
+    values: int
+    """How many values `reduce` keeps of each stimulus and unit."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Stimuli of one length, so nothing is ever padded."""
+
+    items: Int[Tensor, " item"]
+    ids: Int[Tensor, "item token"]
+
+
+def batches(tokens: Tokens, limit: int) -> list[Batch]:
+    """Buckets by length, each cut into batches of at most `limit` tokens (at least one stimulus)."""
+    buckets: dict[int, list[int]] = defaultdict(list)
+    for item, sequence in enumerate(tokens):
+        buckets[len(sequence)].append(item)
+    return [
+        Batch(torch.tensor(items), torch.tensor([tokens[item] for item in items]))
+        for length, bucket in sorted(buckets.items())
+        for items in _chunks(bucket, max(1, limit // length))
+    ]
+
+
+class SharedPass:
+    """Takes the readings of one model, in one pass where they fit in memory and in one pass a block of layers else."""
+
+    def __init__(
+        self,
+        anatomy: Anatomy,
+        tokens: Tokens,
+        readings: Sequence[Reading],
+        *,
+        batch_tokens: int,
+        memory: int,
+    ) -> None:
+        self._anatomy = anatomy
+        self._batches = batches(tokens, batch_tokens)
+        self._items = len(tokens)
+        self._readings = tuple(dict.fromkeys(readings))
+        self._memory = memory
+        self._kept: Mapping[Reading, Float[Tensor, "value item unit"]] | None = None
+
+    def blocks(self, reading: Reading) -> Iterator[tuple[slice, Float[Tensor, "value item unit"]]]:
+        """The values of a reading with the units they belong to, layer after layer; mostly a single block."""
+        layers = range(self._anatomy.layers)
+        if self._bytes(self._readings, layers) <= self._memory:
+            if self._kept is None:
+                self._kept = self._take(self._readings, layers)
+            yield slice(0, self._kept[reading].shape[-1]), self._kept[reading]
+            return
+        start = 0
+        for block in self._split(reading):
+            values = self._take((reading,), block)[reading]
+            yield slice(start, start + values.shape[-1]), values
+            start += values.shape[-1]
+
+    def _bytes(self, readings: Sequence[Reading], layers: range) -> int:
+        return sum(4 * reading.values * self._items * self._units(reading, layers) for reading in readings)
+
+    def _units(self, reading: Reading, layers: range) -> int:
+        return sum(self._anatomy.widths(reading.space)[layers.start : layers.stop])
+
+    def _split(self, reading: Reading) -> Iterator[range]:
+        start = 0
+        for end in range(1, self._anatomy.layers + 1):
+            if end == self._anatomy.layers or self._bytes((reading,), range(start, end + 1)) > self._memory:
+                yield range(start, end)
+                start = end
+
+    def _take(self, readings: Sequence[Reading], layers: range) -> dict[Reading, Float[Tensor, "value item unit"]]:
+        stores = {
+            reading: torch.empty(reading.values, self._items, self._units(reading, layers)) for reading in readings
+        }
+        collectors: dict[Site, list[tuple[Reduce, Tensor]]] = defaultdict(list)
+        for reading, store in stores.items():
+            start = 0
+            for site in self._anatomy.sites[reading.space][layers.start : layers.stop]:
+                collectors[site].append((reading.reduce, store[..., start : start + site.units]))
+                start += site.units
+        device, current = self._anatomy.device, self._batches[0]
+
+        def collect(site: Site, activations: Tensor) -> None:
+            shaped = activations.reshape(*current.ids.shape, *((site.units, -1) if site.grouped else (-1,)))
+            for reduce, store in collectors[site]:
+                store[:, current.items] = reduce(shaped).to("cpu", torch.float32)
+
+        last = self._anatomy.sites["residual"][layers.stop - 1].module
+        with ExitStack() as hooks:
+            for site in collectors:
+                hooks.callback(_hook(site, collect).remove)
+            hooks.callback(last.register_forward_hook(_stop).remove)
+            for current in self._batches:
+                try:
+                    self._anatomy.run(current.ids.to(device))
+                except _LastLayerReached:
+                    continue
+                raise RuntimeError(
+                    f"{type(self._anatomy.body).__name__} returned without running its last block "
+                    f"({type(last).__name__}), so its activations could not be read"
+                )
+        return stores
+
+
+class _LastLayerReached(Exception):
+    """Ends a forward pass once nothing more is to be read, so neither the final norm nor the head is run."""
+
+
+def _stop(*_: object) -> None:
+    raise _LastLayerReached
+
+
+def _hook(site: Site, collect: Callable[[Site, Tensor], None]) -> torch.utils.hooks.RemovableHandle:
+    def before(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        collect(site, inputs[0])
+
+    def after(_: nn.Module, __: object, output: Tensor | tuple[Tensor, ...]) -> None:
+        collect(site, output if isinstance(output, Tensor) else output[0])
+
+    if site.side == "input":
+        return site.module.register_forward_pre_hook(before)
+    return site.module.register_forward_hook(after)
+
+
+def _chunks(items: list[int], size: int) -> Iterator[list[int]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

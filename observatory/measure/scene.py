@@ -1,0 +1,60 @@
+"""What an instrument gets to see of one step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from observatory.measure.anatomy import Anatomy
+from observatory.measure.reading import Reading, SharedPass
+from observatory.observation import Observation
+from observatory.stimuli.battery import Battery, Family
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One family, and the rows of a reading that hold its stimuli."""
+
+    family: Family
+    targets: slice
+    controls: slice
+
+
+def contrasts(battery: Battery) -> tuple[Contrast, ...]:
+    """How the stimuli lie in a reading: family after family, its targets before its controls."""
+    found, start = [], 0
+    for family in battery.families:
+        count = len(family.items)
+        found.append(Contrast(family, slice(start, start + count), slice(start + count, start + 2 * count)))
+        start += 2 * count
+    return tuple(found)
+
+
+def texts(battery: Battery) -> list[str]:
+    """The stimuli in the order of `contrasts`."""
+    return [
+        text
+        for family in battery.families
+        for condition in ([item.target for item in family.items], [item.control for item in family.items])
+        for text in condition
+    ]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The model as found at one step, what it is shown, and the readings of the pass all instruments share."""
+
+    model: nn.Module
+    anatomy: Anatomy
+    battery: Battery
+    contrasts: tuple[Contrast, ...]
+    shared: SharedPass
+    previous: Observation | None
+    """The observation before this one, for what is a matter of change."""
+
+    def blocks(self, reading: Reading) -> Iterator[tuple[slice, Float[Tensor, "value item unit"]]]:
+        """The values of a declared reading, with the units they belong to: layer after layer, mostly all at once."""
+        return self.shared.blocks(reading)

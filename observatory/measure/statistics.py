@@ -1,0 +1,59 @@
+"""Two-sample statistics of every unit, from moments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, lgamma, sqrt
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+RESOLUTION = 2.0**-20
+"""A unit whose spread is below this share of its size is constant: what is left is float32 rounding."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and unbiased variance over the stimuli of one condition, in float64."""
+
+    count: int
+    mean: Float[Tensor, "*unit"]
+    variance: Float[Tensor, "*unit"]
+
+
+def moments(values: Float[Tensor, "*batch item unit"]) -> Moments:
+    """Exact moments over the items: the mean is taken out before squaring."""
+    exact = values.double()
+    variance, mean = torch.var_mean(exact, dim=-2, correction=1)
+    return Moments(values.shape[-2], mean, variance)
+
+
+def join(parts: Sequence[Moments]) -> Moments:
+    """The moments of units measured block by block, side by side."""
+    return Moments(
+        parts[0].count,
+        torch.cat([part.mean for part in parts], dim=-1),
+        torch.cat([part.variance for part in parts], dim=-1),
+    )
+
+
+def welch_t(target: Moments, control: Moments) -> Float[Tensor, "*unit"]:
+    """Welch's t; NaN for a unit that is constant or not finite, since it tells the conditions apart in no sense."""
+    error = (target.variance / target.count + control.variance / control.count).sqrt()
+    return _where_alive(target, control, (target.mean - control.mean) / error)
+
+
+def hedges_g(target: Moments, control: Moments) -> Float[Tensor, "*unit"]:
+    """Standardised mean difference with Hedges' exact correction for small samples (Hedges 1981, eq. 6e)."""
+    freedom = target.count + control.count - 2
+    pooled = ((target.count - 1) * target.variance + (control.count - 1) * control.variance) / freedom
+    correction = exp(lgamma(freedom / 2) - lgamma((freedom - 1) / 2)) / sqrt(freedom / 2)
+    return _where_alive(target, control, correction * (target.mean - control.mean) / pooled.sqrt())
+
+
+def _where_alive(target: Moments, control: Moments, statistic: Float[Tensor, "*unit"]) -> Float[Tensor, "*unit"]:
+    spread = torch.maximum(target.variance, control.variance).sqrt()
+    size = torch.maximum(target.mean.abs(), control.mean.abs())
+    return torch.where((spread > RESOLUTION * size) & statistic.isfinite(), statistic, torch.nan)

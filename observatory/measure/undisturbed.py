@@ -1,0 +1,37 @@
+"""Looking at a model without leaving a trace."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+
+
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients or autocast; afterwards every module's mode and every generator is as before.
+
+    Each module gets its own mode back, for a submodule frozen in eval mode must not wake up. Gradients are switched off
+    with no_grad: a tensor that a module caches on first use under inference_mode would break the next backward pass.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    python, numpy = random.getstate(), np.random.get_state()
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    devices = [device] if device.type == "cuda" else []
+    try:
+        with (
+            torch.random.fork_rng(devices=devices),
+            torch.no_grad(),
+            torch.autocast(device_type=device.type, enabled=False),
+        ):
+            model.eval()
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        random.setstate(python)
+        np.random.set_state(numpy)
