@@ -1,1 +1,4 @@
 """Callbacks for a running training loop; imported as observatory.callbacks."""
+
+from observatory.callbacks.checkpoints import PythiaCheckpoints as PythiaCheckpoints
+from observatory.callbacks.monitor import SpecializationMonitor as SpecializationMonitor

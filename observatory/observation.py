@@ -88,7 +88,7 @@ class Instrument(ABC):
         """What it wants read in the shared forward pass; equal readings of several instruments are read once."""
         return ()
 
-    def coordinates(self, scene: Scene) -> Mapping[str, Array]:  # noqa: ARG002 (for those that override it)
+    def coordinates(self, scene: Scene) -> Mapping[str, Array]:
         """Labels of the axes of its variables."""
         return {}
 

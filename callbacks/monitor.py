@@ -1,0 +1,172 @@
+"""The monitor: observes a model while Lightning trains it."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lightning as L
+import numpy as np
+from observatory.record.console import ConsoleRecorder
+from observatory.record.logbook import Logbook
+
+from observatory.callbacks.stepping import SteppingCallback
+from observatory.measure.layout import Layout
+from observatory.observation import Gap, Instrument, Recorder, Variable
+from observatory.observe import Observatory
+from observatory.schedules import Schedule
+from observatory.stimuli.battery import Battery
+from observatory.watch import Watch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class SpecializationMonitor(SteppingCallback):
+    """Measures after the optimizer step of scheduled global steps, at step 0 and at the last one; writes a logbook.
+
+    Training itself is not touched: the weights after any number of steps are the same with and without it. If
+    the first observation fails, the run stops with the reason; a later failure is recorded as a gap and training goes
+    on.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase | str | None = None,
+        out: str | Path = "observations.h5",
+        schedule: str | Schedule = "logarithmic",
+        *,
+        battery: Battery | str | Path | None = None,
+        instruments: Sequence[Instrument] | None = None,
+        recorders: Sequence[Recorder] | None = None,
+        layout: Layout | None = None,
+        tokens_per_step: int | None = None,
+    ) -> None:
+        """The tokenizer is enough.
+
+        Args:
+            tokenizer: the model's, or where to load it from; left out, the data module's.
+            out: the logbook. A run that starts at step 0 never writes into an older one: it takes the next free name.
+            schedule: `logarithmic`, `logarithmic 20`, `pythia`, `every 500`, `at 0 10 100`, or a function of the step.
+            battery: what is shown; a folder of data files, or the built-in one.
+            instruments: what is measured; the contrast localizer unless said otherwise.
+            recorders: where observations go beside the logbook; the console unless said otherwise.
+            layout: where the model keeps its blocks, for one whose modules do not tell.
+            tokens_per_step: for a loop whose batches do not show their tokens.
+        """
+        super().__init__(schedule, tokens_per_step)
+        self._tokenizer = tokenizer
+        self._out = Path(out)
+        self._logbook_path = Path(out)
+        self._battery = battery
+        self._instruments = instruments
+        self._recorders = tuple(recorders) if recorders is not None else (ConsoleRecorder(),)
+        self._layout = layout
+        self._loss: float | None = None
+        self._resumed = False
+        self._watch: Watch | None = None
+
+    @property
+    def logbook_path(self) -> Path:
+        """Where this run's observations are: `out`, or the next free name after it."""
+        return self._logbook_path
+
+    @property
+    def state_key(self) -> str:
+        return f"{type(self).__qualname__}[{self._out}]"
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._open(trainer, pl_module)
+        super().on_train_start(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._loss = _loss(outputs, trainer.accumulate_grad_batches)
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        super().on_train_end(trainer, pl_module)
+        self._close()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self._close()
+
+    def act(self, trainer: L.Trainer, module: L.LightningModule, step: int, tokens: int) -> None:
+        assert self._watch is not None
+        loss = Variable((), np.float64(np.nan if self._loss is None else self._loss), {"long_name": "training loss"})
+        try:
+            self._watch.observe(module, step, tokens=tokens, extras={"train_loss": loss})
+        except Exception as error:
+            if not self._watch.observed:
+                raise
+            reason = f"{type(error).__name__}: {error}"
+            warnings.warn(f"no observation at step {step}: {reason}", stacklevel=2)
+            self._watch.gap(Gap(step=step, tokens=tokens, reason=reason))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "logbook": str(self._logbook_path)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self._logbook_path = self._out.with_name(Path(state_dict["logbook"]).name)
+        self._resumed = True
+
+    def _open(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        observatory = Observatory(
+            self._find_tokenizer(trainer),
+            battery=self._battery,
+            instruments=self._instruments,
+            layout=self._layout,
+        )
+        if not trainer.is_global_zero:
+            self._watch = Watch(observatory, ())
+            return
+        if trainer.global_step == 0 and not self._resumed:
+            self._logbook_path = _next_free(self._out)
+            if self._logbook_path != self._out:
+                print(f"{self._out} holds another run; this one goes to {self._logbook_path}")
+        self._resumed = False
+        logbook = Logbook(self._logbook_path, attributes=_attributes(module))
+        logbook.rewind(trainer.global_step)
+        self._watch = Watch(observatory, (logbook, *self._recorders), previous=logbook.last())
+
+    def _close(self) -> None:
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.close()
+
+    def _find_tokenizer(self, trainer: L.Trainer) -> PreTrainedTokenizerBase:
+        if isinstance(self._tokenizer, str):
+            from transformers import AutoTokenizer
+
+            loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(self._tokenizer, trust_remote_code=False)
+            return loaded
+        found = self._tokenizer or getattr(getattr(trainer, "datamodule", None), "tokenizer", None)
+        if found is None:
+            raise ValueError(
+                "the monitor needs the model's tokenizer: none was given and the trainer has no data module with one; "
+                "pass SpecializationMonitor(tokenizer=...)"
+            )
+        return found
+
+
+def _next_free(path: Path) -> Path:
+    candidates = (path, *(path.with_stem(f"{path.stem}-{number}") for number in range(2, 1_000_000)))
+    return next(p for p in candidates if not (p.exists() or p.with_name(p.name + ".journal").exists()))
+
+
+def _attributes(module: L.LightningModule) -> dict[str, str]:
+    config = next(
+        (m.config for m in module.modules() if hasattr(m, "config") and hasattr(m.config, "to_json_string")), None
+    )
+    return {} if config is None else {"model_config": json.dumps(json.loads(config.to_json_string()))}
+
+
+def _loss(outputs: Any, accumulated: int) -> float | None:
+    """What the training step returned; Lightning has divided it by the number of batches that make a step."""
+    loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
+    return None if loss is None else float(loss) * accumulated

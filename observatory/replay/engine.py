@@ -1,0 +1,89 @@
+"""Measures saved checkpoints, one after another, into the logbook that the live run would have written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from observatory.observation import Gap, Recorder
+from observatory.observe import Observatory
+from observatory.record.logbook import Logbook
+from observatory.replay.checkpoints import Checkpoint, find_checkpoints
+from observatory.stimuli.battery import Battery
+from observatory.watch import Watch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def replay(
+    source: str | Path,
+    out: str | Path,
+    *,
+    battery: Battery | str | Path | None = None,
+    tokenizer: str | Path | None = None,
+    recorders: Sequence[Recorder] = (),
+) -> Path:
+    """Observes every checkpoint that the logbook does not hold yet; a checkpoint that cannot be read is a gap.
+
+    Args:
+        source: the folder that holds step0, step1, ...
+        out: the logbook; one that exists is continued.
+        battery: what is shown; a folder of data files, or the built-in one.
+        tokenizer: where to load it from, if not from the checkpoints themselves.
+        recorders: where observations go beside the logbook.
+    """
+    checkpoints = find_checkpoints(source)
+    observatory = Observatory(_load_tokenizer(tokenizer or checkpoints[-1].path), battery=battery)
+    logbook = Logbook(out)
+    done = set(logbook.steps)
+    due = [checkpoint for checkpoint in checkpoints if checkpoint.step not in done]
+    if done and due and due[0].step < max(done):
+        # What compares an observation with the one before it must see them in order.
+        logbook.rewind(due[0].step - 1)
+        due = [checkpoint for checkpoint in checkpoints if checkpoint.step >= due[0].step]
+    watch = Watch(observatory, (logbook, *recorders), previous=logbook.last())
+    for checkpoint in due:
+        _observe(watch, checkpoint)
+    watch.close()
+    return Path(out)
+
+
+def _observe(watch: Watch, checkpoint: Checkpoint) -> None:
+    try:
+        model = _load_model(checkpoint.path)
+    except Exception as error:
+        watch.gap(
+            Gap(
+                step=checkpoint.step,
+                tokens=checkpoint.tokens,
+                reason=f"{checkpoint.path.name} could not be loaded: {type(error).__name__}: {error}",
+                time=time.time(),
+            )
+        )
+        return
+    watch.observe(model, checkpoint.step, tokens=checkpoint.tokens)
+
+
+def _load_model(path: Path) -> PreTrainedModel:
+    from transformers import AutoModelForCausalLM
+
+    model, loading = AutoModelForCausalLM.from_pretrained(
+        path, trust_remote_code=False, use_safetensors=True, output_loading_info=True
+    )
+    if missing := sorted(loading["missing_keys"]):
+        raise ValueError(f"its file lacks {len(missing)} of the model's tensors, {missing[0]} among them")
+    loaded: PreTrainedModel = model
+    return loaded
+
+
+def _load_tokenizer(path: str | Path) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
+    try:
+        loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} holds no tokenizer; say where it is with --tokenizer") from error
+    return loaded
