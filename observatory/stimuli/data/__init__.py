@@ -1,0 +1,1 @@
+"""The built-in battery, one file a domain."""

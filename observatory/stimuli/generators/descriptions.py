@@ -1,0 +1,41 @@
+"""What the data files say about their domains and about what stands in for the controls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+DOMAINS: Mapping[str, str] = {
+    "language": "Sentences of several constructions, against their own words out of order.",
+    "math": "Statements that reason with numbers, against the same numbers used as labels.",
+    "physical": "What bodies, heat, liquids and light do, against the same things as goods and matters of record.",
+    "social": "Minds, feelings, duties and ties, against the same people and things with no mind at work.",
+}
+
+CONTROLS: Mapping[str, Mapping[str, str]] = {
+    "language": dict.fromkeys(
+        ["relative_clauses", "questions", "passives", "subordinate_clauses", "existentials"],
+        "the same words in an ungrammatical order, the last word in its place",
+    ),
+    "math": {
+        "symbols": "the same numbers and letters in the same places, with list punctuation for the operators",
+        "number_sentences": "the same number words read out, with no operation",
+        "word_problems": "the same numbers as names of rooms, desks and buses",
+        "comparisons": "the same numbers compared in what numbers do not have",
+        "sequences": "the same terms out of order, as the print on a thing",
+    },
+    "physical": {
+        "falling": "the same thing changes from one list to another",
+        "heat": "the same substance and its market",
+        "support": "the same thing and its standing in the trade, with the same preposition",
+        "breaking": "the same two things, one outdoing the other",
+        "flow": "the same liquid as the matter of a debate",
+        "light": "the same lamp and what it wins",
+    },
+    "social": {
+        "beliefs": "a sign that shows the same, next to the same person",
+        "emotions": "the thing and the person exchanged, and what the thing looks like",
+        "desires": "the vehicle and the person exchanged, and what the vehicle does",
+        "relations": "the same two people and where one passes the other",
+        "norms": "the machines and the people exchanged, and what the machines are made for",
+    },
+}
