@@ -1,0 +1,172 @@
+"""The product: the journal's observations as one netCDF-4 file, built in memory, and read back."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from observatory.observation import Array, Gap
+from observatory.record.header import Form, Header
+from observatory.record.ledger import Ledger
+from observatory.record.names import RECORDED, RECORDED_NAME, Attribute
+from observatory.record.payload import LEVEL, is_large, split, unpack
+
+FORMAT, FORMAT_VERSION = "observatory-logbook", "1.0"
+PACKAGES = ("observatory", "torch", "transformers", "lightning", "numpy", "h5py")
+PROVENANCE = "provenance_"
+
+_EPOCH = "seconds since 1970-01-01"
+_NO_LABELS = "This is a netCDF dimension but not a netCDF variable."
+_OWN = frozenset(
+    ("format", "format_version", "journal", "journal_end", "coordinates", *(f"{p}_version" for p in PACKAGES))
+)
+
+
+def is_own_attribute(name: str) -> bool:
+    """Whether the file itself gives this root attribute."""
+    return name in _OWN or name.startswith(PROVENANCE)
+
+
+def image(ledger: Ledger, end: int, read: Callable[[int], bytes]) -> memoryview:
+    """The bytes of the file. `read` gives one observation's payload: only one is in memory at a time."""
+    import h5py  # type: ignore[import-untyped]
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.attrs.update(_root_attributes(ledger.header, end))
+        steps = ledger.steps()
+        names = ledger.names()
+        header = ledger.header.keeping(names)
+        scales = {"step": _scale(file, "step", np.array(steps, np.int64))}
+        for name, size in header.sizes().items():
+            scales[name] = _scale(file, name, header.coordinates.get(name, size))
+        columns = {
+            "tokens": _column(file, scales, "tokens", len(steps), np.int64, units="1"),
+            "time": _column(file, scales, "time", len(steps), np.float64, units=_EPOCH, calendar="standard"),
+            "seconds": _column(file, scales, "seconds", len(steps), np.float64, units="s"),
+        }
+        _write_recorded(file, scales, ledger, [*header.variables, *header.coordinates])
+        complete = {name: all(name in row.names for row in ledger.rows.values()) for name in header.variables}
+        sets = {
+            name: _variable(file, scales, name, form, len(steps), complete[name])
+            for name, form in header.variables.items()
+        }
+        small = {
+            name: np.full(dataset.shape, dataset.fillvalue, dataset.dtype)
+            for name, dataset in sets.items()
+            if dataset.chunks is None
+        }
+        for row, step in enumerate(steps):
+            meta, arrays = split(read(ledger.rows[step].position))
+            for name, column in columns.items():
+                column[row] = meta[name]
+            for name, packed in arrays.items():
+                if name in small:
+                    small[name][row] = unpack(packed)
+                else:
+                    sets[name].id.write_direct_chunk((row,) + (0,) * len(packed.shape), packed.stored)
+        for name, values in small.items():
+            sets[name][...] = values
+        _write_gaps(file, [ledger.gaps[step] for step in sorted(ledger.gaps)])
+    return buffer.getbuffer()
+
+
+def _root_attributes(header: Header, end: int) -> dict[str, Attribute]:
+    versions = {f"{package}_version": _version(package) for package in PACKAGES}
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        **versions,
+        **{PROVENANCE + key: value for key, value in header.provenance.items()},
+        **header.attributes,
+        "journal": header.journal,
+        "journal_end": end,
+        "coordinates": "tokens time seconds",
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _scale(file: Any, name: str, labels: Array | int) -> Any:
+    """A dimension; one without labels is a dataset that netCDF knows to hide."""
+    if isinstance(labels, int):
+        dataset = file.create_dataset(name, (labels,), ">f4")
+        dataset.make_scale(f"{_NO_LABELS}{labels:10d}")
+    else:
+        dataset = _dataset(file, name, labels)
+        dataset.make_scale(name)
+    return dataset
+
+
+def _dataset(file: Any, name: str, values: Array) -> Any:
+    import h5py
+
+    if values.dtype.kind == "U":
+        return file.create_dataset(name, data=values.astype(object), dtype=h5py.string_dtype())
+    return file.create_dataset(name, data=values)
+
+
+def _column(file: Any, scales: Mapping[str, Any], name: str, length: int, dtype: Any, **attrs: str) -> Any:
+    dataset = file.create_dataset(name, (length,), dtype)
+    dataset.dims[0].attach_scale(scales["step"])
+    dataset.attrs.update(attrs)
+    return dataset
+
+
+def _variable(file: Any, scales: Mapping[str, Any], name: str, form: Form, length: int, complete: bool) -> Any:
+    dtype = np.dtype(np.uint8) if form.dtype == bool else form.dtype
+    storage: dict[str, Any] = {}
+    if length and is_large(form.dtype, form.shape):
+        storage = {"chunks": (1, *form.shape), "shuffle": True, "compression": "gzip", "compression_opts": LEVEL}
+    dataset = file.create_dataset(name, (length, *form.shape), dtype, fillvalue=fill_value(dtype), **storage)
+    for axis, dim in enumerate(("step", *form.dims)):
+        dataset.dims[axis].attach_scale(scales[dim])
+    dataset.attrs.update(form.attrs)
+    if not complete:
+        dataset.attrs.create("_FillValue", fill_value(dtype), dtype=dtype)
+    if form.dtype == bool:
+        dataset.attrs["original_dtype"] = "bool"
+        if complete:
+            dataset.attrs["dtype"] = "bool"  # by which xarray gives booleans; a missing one has no boolean
+    return dataset
+
+
+def fill_value(dtype: np.dtype[Any]) -> Any:
+    """What stands where a variable was not measured: NaN, the smallest signed or the largest unsigned number."""
+    if dtype.kind == "f":
+        return dtype.type(np.nan)
+    limits = np.iinfo(dtype)
+    return dtype.type(limits.min if dtype.kind == "i" else limits.max)
+
+
+def _write_recorded(file: Any, scales: dict[str, Any], ledger: Ledger, names: list[str]) -> None:
+    """Which observation has which variable and labels: a fill value alone could be a measured value."""
+    scales[RECORDED_NAME] = _scale(file, RECORDED_NAME, np.array(names, dtype=str))
+    steps = ledger.steps()
+    table = np.array([[name in ledger.rows[step].names for name in names] for step in steps], np.uint8)
+    dataset = file.create_dataset(RECORDED, data=table.reshape(len(steps), len(names)))
+    dataset.dims[0].attach_scale(scales["step"])
+    dataset.dims[1].attach_scale(scales[RECORDED_NAME])
+    dataset.attrs["long_name"] = "1 where the observation at this step has the variable or the axis"
+
+
+def _write_gaps(file: Any, gaps: list[Gap]) -> None:
+    scale = _scale(file, "gap", len(gaps))
+    columns = {
+        "gap_step": np.array([gap.step for gap in gaps], np.int64),
+        "gap_reason": np.array([gap.reason for gap in gaps], dtype=str),
+        "gap_tokens": np.array([gap.tokens for gap in gaps], np.int64),
+        "gap_time": np.array([gap.time for gap in gaps], np.float64),
+    }
+    for name, values in columns.items():
+        _dataset(file, name, values).dims[0].attach_scale(scale)
+    file["gap_time"].attrs.update(units=_EPOCH, calendar="standard")

@@ -1,0 +1,40 @@
+"""Reading a logbook, finished or running, as an xarray Dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from observatory.record.identity import identify
+from observatory.record.recovery import journal_path
+
+if TYPE_CHECKING:
+    import os
+
+    import xarray
+
+LOADED_BELOW = 256 * 2**20
+"""Bytes of a file that is read at once."""
+
+
+def open_logbook(path: str | os.PathLike[str]) -> xarray.Dataset:
+    """What a logbook holds, also while a training run is still writing it.
+
+    A file under 256 MiB is loaded; a larger one is read as it is used, and then the Dataset should be closed.
+    Either way it stays as it was when it was opened: a writer puts a new file in its place and never changes
+    the one being read. Open it again to see later steps.
+    """
+    import xarray
+
+    path = Path(path)
+    try:
+        identify(path)
+    except FileNotFoundError as error:
+        if journal_path(path).exists():
+            error.add_note("its journal is there: observatory.Logbook(path).close() makes the file from it")
+        raise
+    dataset = xarray.open_dataset(path, engine="h5netcdf")
+    if path.stat().st_size >= LOADED_BELOW:
+        return dataset
+    with dataset:
+        return dataset.load()
