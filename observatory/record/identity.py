@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 
 from observatory.record.header import Stamp
@@ -31,17 +32,18 @@ def identify(path: Path) -> Stamp:
         raise ValueError(f"{path} is not a logbook: it is not an HDF5 file")
     try:
         with h5py.File(path, "r", locking=False) as file:
-            found = {key: file.attrs.get(key) for key in ("format", "format_version", "journal", "journal_end")}
+            found = {key: str(file.attrs.get(key)) for key in ("format", "format_version", "journal", "journal_end")}
     except (OSError, RuntimeError, KeyError) as error:
         raise DamagedLogbook(f"{path} is damaged, probably cut short while it was copied: {error}") from error
-    if found["format"] != FORMAT:
-        raise ValueError(f"{path} is an HDF5 file, but not a logbook: its format is {found['format']!r}")
-    version = str(found["format_version"])
-    if int(version.partition(".")[0]) > int(FORMAT_VERSION.partition(".")[0]):
+    version = re.match(r"\d+", found["format_version"])
+    if found["format"] != FORMAT or version is None or not found["journal_end"].isdecimal():
+        raise ValueError(f"{path} is an HDF5 file, but not a logbook: it does not say {FORMAT!r} as its format")
+    if int(version[0]) > int(FORMAT_VERSION.partition(".")[0]):
         raise ValueError(
-            f"{path} has logbook format {version} and this observatory reads up to {FORMAT_VERSION}; update it"
+            f"{path} has logbook format {found['format_version']} and this observatory reads up to "
+            f"{FORMAT_VERSION}; update it"
         )
-    return Stamp(str(found["journal"]), int(found["journal_end"]))
+    return Stamp(found["journal"], int(found["journal_end"]))
 
 
 def identify_or_none(path: Path) -> Stamp | None:

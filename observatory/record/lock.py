@@ -67,6 +67,7 @@ def _introduction() -> bytes:
 def _holder(descriptor: int) -> str:
     try:
         who = json.loads(os.pread(descriptor, 4096, 0))
-        return f"process {who['pid']} on {who['host']} since {who['since']}"
+        me = who["pid"] == os.getpid() and who["host"] == socket.gethostname()
+        return f"{'this very process' if me else 'process'} {who['pid']} on {who['host']} since {who['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "it has not said who it is"

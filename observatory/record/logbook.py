@@ -93,7 +93,7 @@ class Logbook(Recorder):
 
     def gap(self, gap: Gap) -> None:
         """Note that an observation is missing. It is forgotten once its step is observed after all."""
-        clean = Gap(names.step(gap.step), names.text(gap.reason), int(gap.tokens), names.moment(gap.time))
+        clean = Gap(names.step(gap.step), names.reason(gap.reason), int(gap.tokens), names.moment(gap.time))
         self._append(gap_frame(clean))
 
     def rewind(self, step: int) -> None:

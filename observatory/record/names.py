@@ -21,8 +21,10 @@ RESERVED = frozenset((*COORDINATES, *GAPS, RECORDED, RECORDED_NAME))
 
 # What HDF5, netCDF and CF give a meaning of their own; a user's value there would change how others read.
 _RESERVED_ATTRIBUTES = frozenset(
-    ("CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "DIMENSION_LABELS")
-    + ("missing_value", "scale_factor", "add_offset", "calendar", "coordinates", "dtype", "original_dtype")
+    {
+        *("CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "DIMENSION_LABELS"),
+        *("missing_value", "scale_factor", "add_offset", "calendar", "coordinates", "dtype", "original_dtype"),
+    }
 )
 _NUMBERS = "biuf"
 
@@ -58,6 +60,11 @@ def moment(value: float) -> float:
     if not math.isfinite(value):
         raise ValueError(f"a time is in seconds since 1970, got {value}")
     return float(value)
+
+
+def reason(value: str) -> str:
+    """An error's own words, whatever they are: a gap must not fail because of how its reason is spelled."""
+    return str(value).encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def name(value: str) -> str:

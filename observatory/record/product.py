@@ -44,17 +44,16 @@ def image(ledger: Ledger, end: int, read: Callable[[int], bytes]) -> memoryview:
         scales = {"step": _scale(file, "step", np.array(steps, np.int64))}
         for name, size in header.sizes().items():
             scales[name] = _scale(file, name, header.coordinates.get(name, size))
-        columns = {
+        sets = {
             "tokens": _column(file, scales, "tokens", len(steps), np.int64, units="1"),
             "time": _column(file, scales, "time", len(steps), np.float64, units=_EPOCH, calendar="standard"),
             "seconds": _column(file, scales, "seconds", len(steps), np.float64, units="s"),
         }
         _write_recorded(file, scales, ledger, [*header.variables, *header.coordinates])
-        complete = {name: all(name in row.names for row in ledger.rows.values()) for name in header.variables}
-        sets = {
-            name: _variable(file, scales, name, form, len(steps), complete[name])
-            for name, form in header.variables.items()
-        }
+        for name, form in header.variables.items():
+            complete = all(name in row.names for row in ledger.rows.values())
+            sets[name] = _variable(file, scales, name, form, len(steps), complete)
+        # HDF5 takes a few calls with many rows far better than many calls with a few bytes.
         small = {
             name: np.full(dataset.shape, dataset.fillvalue, dataset.dtype)
             for name, dataset in sets.items()
@@ -62,8 +61,8 @@ def image(ledger: Ledger, end: int, read: Callable[[int], bytes]) -> memoryview:
         }
         for row, step in enumerate(steps):
             meta, arrays = split(read(ledger.rows[step].position))
-            for name, column in columns.items():
-                column[row] = meta[name]
+            for name in ("tokens", "time", "seconds"):
+                small[name][row] = meta[name]
             for name, packed in arrays.items():
                 if name in small:
                     small[name][row] = unpack(packed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,12 +28,11 @@ def open_logbook(path: str | os.PathLike[str]) -> xarray.Dataset:
     import xarray
 
     path = Path(path)
-    try:
-        identify(path)
-    except FileNotFoundError as error:
-        if journal_path(path).exists():
-            error.add_note("its journal is there: observatory.Logbook(path).close() makes the file from it")
-        raise
+    if not path.exists() and journal_path(path).exists():
+        raise FileNotFoundError(
+            errno.ENOENT, "only its journal is there; observatory.Logbook(path).close() makes the file", str(path)
+        )
+    identify(path)
     dataset = xarray.open_dataset(path, engine="h5netcdf")
     if path.stat().st_size >= LOADED_BELOW:
         return dataset
