@@ -61,9 +61,9 @@ def anatomy(model: nn.Module, layout: Layout | None = None) -> Anatomy:
     """Finds the unit spaces of any decoder, or takes them from a layout."""
     model = getattr(model, "_orig_mod", model)  # hooks do not fire through torch.compile's wrapper
     layout = layout or find_layout(model)
-    blocks = tuple(_at(model, layout.blocks, "blocks").children())
-    mlp = tuple(_at(block, layout.mlp, "mlp") for block in blocks)
-    attention = tuple(_at(block, layout.attention, "attention") for block in blocks)
+    blocks = _blocks(model, layout)
+    mlp = tuple(_projection(block, layout.mlp, "mlp") for block in blocks)
+    attention = tuple(_projection(block, layout.attention, "attention") for block in blocks)
     for module in attention:
         if read(module) % layout.heads:
             raise ValueError(
@@ -82,6 +82,28 @@ def anatomy(model: nn.Module, layout: Layout | None = None) -> Anatomy:
         context=_context(model),
         layout=layout,
     )
+
+
+def _blocks(model: nn.Module, layout: Layout) -> tuple[nn.Module, ...]:
+    holder = _at(model, layout.blocks, "blocks")
+    blocks = tuple(holder.children())
+    layers = len(holder) if isinstance(holder, nn.ModuleList | nn.ModuleDict | nn.Sequential) else len(blocks)
+    if not blocks or layers != len(blocks):
+        raise ValueError(
+            f"{layout.blocks!r} should hold one block a layer; that {type(holder).__name__} has {layers} layers and "
+            f"{len(blocks)} blocks of their own"
+        )
+    return blocks
+
+
+def _projection(block: nn.Module, path: str, what: str) -> nn.Module:
+    module = _at(block, path, what)
+    if not (read(module) and written(module)):
+        raise ValueError(
+            f"the layout puts {what} at {path!r}, where a linear layer was looked for, one with in_features and "
+            f"out_features, and a {type(module).__name__} was found"
+        )
+    return module
 
 
 def _at(module: nn.Module, path: str, what: str) -> nn.Module:
@@ -111,8 +133,8 @@ def _body(model: nn.Module, blocks: str) -> nn.Module:
 
 def _context(model: nn.Module) -> int | None:
     for module in model.modules():
-        config = getattr(module, "config", None)
-        for name in _CONTEXTS:
-            if isinstance(length := getattr(config, name, None), int):
-                return length
+        for source in (getattr(module, "config", None), module):
+            for name in _CONTEXTS:
+                if isinstance(length := getattr(source, name, None), int):
+                    return length
     return None

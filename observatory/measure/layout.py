@@ -29,44 +29,39 @@ class Layout:
     heads: int
     """Query heads per block."""
 
+    def __post_init__(self) -> None:
+        if self.heads < 1:
+            raise ValueError(f"heads is the number of query heads per block, at least 1; got {self.heads}")
+
 
 def find_layout(model: nn.Module) -> Layout:
     """Reads the layout off the modules themselves.
 
-    Attention is told from the MLP by its path. Within either, the projection sought is the one registered last among
-    those that write to the residual stream, which holds for the decoders of transformers and for nanoGPT's kin.
+    Attention is told from the MLP by its path. What both sides write and the MLP reads is the residual stream. The
+    attention's output is the projection registered last among those that write to it, which holds for the decoders of
+    transformers and for nanoGPT's kin; of the MLP just one may.
     """
-    candidates = [
-        (sum(p.numel() for p in module.parameters()), path, module)
-        for path, module in model.named_modules()
-        if isinstance(module, nn.ModuleList | nn.Sequential | nn.ModuleDict)
-        and len(list(module.children()))
-        and all(any(True for _ in _attention_projections(child)) for child in module.children())
-    ]
-    if not candidates:
-        raise ValueError(
-            f"no transformer blocks were found in {type(model).__name__}: looked for a ModuleList whose members all "
-            f"have a linear layer under a name with 'attn' or 'attention', found "
-            f"{_lists(model) or 'no ModuleList'}. {_HOW_TO_TELL}"
-        )
-    _, blocks, found = max(candidates, key=lambda candidate: candidate[0])
+    blocks, found = _find_blocks(model)
     block = next(iter(found.children()))
-    attention, output = list(_attention_projections(block))[-1]
-    width = written(output)
-    mlps = [path for path, module in projections(block) if not _ATTENTION.search(path) and written(module) == width]
-    if len(mlps) != 1:
+    within = [(path, module) for path, module in projections(block) if _ATTENTION.search(path)]
+    outside = [(path, module) for path, module in projections(block) if not _ATTENTION.search(path)]
+    width = next((read(up) for _, up in outside if any(written(out) == read(up) for _, out in within)), 0)
+    down = [path for path, module in outside if width and written(module) == width]
+    experts = list(_experts(found))
+    if len(down) != 1 or experts:
+        inside = ", ".join([*down, *experts[:1]]) or "none"
         raise ValueError(
-            f"the MLP of {type(model).__name__} could not be read: looked in {blocks}.0 for one linear layer outside "
-            f"the attention that writes {width} values, found {', '.join(mlps) or 'none'}. {_HOW_TO_TELL}"
+            f"the MLP of {type(model).__name__} could not be read: looked in {blocks} for one linear layer a block, "
+            f"outside the attention, that writes to the residual stream{f' ({width} values)' if width else ''}, found "
+            f"{inside}. {_HOW_TO_TELL}"
         )
-    return Layout(blocks=blocks, mlp=mlps[0], attention=attention, heads=_count_heads(model, block, attention))
+    attention = [path for path, module in within if written(module) == width][-1]
+    return Layout(blocks=blocks, mlp=down[0], attention=attention, heads=_count_heads(model, blocks, block, attention))
 
 
 def projections(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """The linear layers inside, of whatever class: those that say how many values they read and write."""
-    for path, child in module.named_modules():
-        if _width(child, "in_features", "nx") and written(child):
-            yield path, child
+    return ((path, child) for path, child in module.named_modules() if read(child) and written(child))
 
 
 def read(module: nn.Module) -> int:
@@ -83,16 +78,44 @@ def _width(module: nn.Module, *names: str) -> int:
     return next((value for name in names if isinstance(value := getattr(module, name, None), int)), 0)
 
 
-def _attention_projections(block: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    return ((path, module) for path, module in projections(block) if _ATTENTION.search(path))
+def _find_blocks(model: nn.Module) -> tuple[str, nn.Module]:
+    """The largest container whose members all hold attention; one that holds the embeddings too holds whole models."""
+    candidates = [
+        (sum(p.numel() for p in module.parameters()), path, module)
+        for path, module in model.named_modules()
+        if isinstance(module, nn.ModuleList | nn.Sequential | nn.ModuleDict)
+        and len(list(module.children()))
+        and all(any(_ATTENTION.search(path) for path, _ in projections(child)) for child in module.children())
+        and not any(isinstance(part, nn.Embedding) for part in module.modules())
+    ]
+    if not candidates:
+        raise ValueError(
+            f"no transformer blocks were found in {type(model).__name__}: looked for a ModuleList whose members all "
+            f"have a linear layer under a name with 'attn' or 'attention', found "
+            f"{_lists(model) or 'no ModuleList'}. {_HOW_TO_TELL}"
+        )
+    _, blocks, found = max(reversed(candidates), key=lambda candidate: candidate[0])  # of equal ones, the innermost
+    return blocks, found
 
 
-def _count_heads(model: nn.Module, block: nn.Module, attention: str) -> int:
+def _experts(blocks: nn.Module) -> Iterator[str]:
+    """Weights of several experts in one tensor, which no single linear layer stands for."""
+    for path, module in blocks.named_modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            convolution = isinstance(module, nn.Conv1d)
+            if parameter.ndim == 3 and not convolution and not _ATTENTION.search(path):
+                yield f"{path}.{name} of {parameter.shape[0]} experts"
+
+
+def _count_heads(model: nn.Module, blocks: str, block: nn.Module, attention: str) -> int:
     owner = block.get_submodule(attention.rpartition(".")[0])
-    for source in (owner, getattr(owner, "config", None), getattr(model, "config", None)):
-        for name in _HEAD_COUNTS:
-            if isinstance(count := getattr(source, name, None), int):
-                return count
+    parts = blocks.split(".")
+    above = [model.get_submodule(".".join(parts[:depth])) for depth in range(len(parts) - 1, -1, -1)]
+    for module in (owner, *above):
+        for source in (module, getattr(module, "config", None)):
+            for name in _HEAD_COUNTS:
+                if isinstance(count := getattr(source, name, None), int):
+                    return count
     raise ValueError(
         f"the number of attention heads of {type(model).__name__} could not be read: looked for "
         f"{', '.join(_HEAD_COUNTS)} on {type(owner).__name__} and on the model's config. {_HOW_TO_TELL}"

@@ -38,6 +38,12 @@ class Batch:
 
 def batches(tokens: Tokens, limit: int) -> list[Batch]:
     """Buckets by length, each cut into batches of at most `limit` tokens (at least one stimulus)."""
+    shortest = min(map(len, tokens), default=0)
+    if shortest < 2:
+        raise ValueError(
+            f"every stimulus needs two tokens or more, since position 0 is never read; the shortest of "
+            f"{len(tokens)} has {shortest}"
+        )
     buckets: dict[int, list[int]] = defaultdict(list)
     for item, sequence in enumerate(tokens):
         buckets[len(sequence)].append(item)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 def size(share: float, units: int) -> int:
     """How many units a region of that share holds."""
-    return max(1, ceil(share * units))
+    return max(1, ceil(round(share * units, 6)))  # .07 * 100 is 7.000000000000001
 
 
 def top(scores: Float[Tensor, "*batch unit"], count: int) -> Bool[Tensor, "*batch unit"]:
@@ -32,7 +32,7 @@ def conjunction(scores: Float[Tensor, "*batch family unit"]) -> Float[Tensor, "*
     mean = scores.nansum(-1, keepdim=True) / count
     deviation = ((scores - mean).square().nansum(-1, keepdim=True) / count).sqrt()
     standard = (scores - mean) / deviation
-    return torch.where(alive.all(-2), standard.nan_to_num(torch.inf).amin(-2), torch.nan)
+    return torch.where(alive.all(-2), standard.nan_to_num(0.0).amin(-2), torch.nan)
 
 
 def effects(

@@ -28,7 +28,8 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
             torch.no_grad(),
             torch.autocast(device_type=device.type, enabled=False),
         ):
-            model.eval()
+            for module, _ in modes:
+                module.training = False  # not eval(): some modules do more there, such as merging adapters
             yield
     finally:
         for module, training in modes:
