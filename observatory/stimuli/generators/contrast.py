@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 
@@ -15,10 +15,3 @@ class Contrast(NamedTuple):
 
 
 Grammar = Callable[[random.Random], Contrast]
-
-
-def other(rng: random.Random, words: Sequence[str], taken: str) -> str:
-    """One of the words that is not the one already used in this sentence."""
-    while (word := rng.choice(words)) == taken:
-        pass
-    return word

@@ -13,10 +13,13 @@ DOMAINS: Mapping[str, str] = {
 
 CONTROLS: Mapping[str, Mapping[str, str]] = {
     "language": dict.fromkeys(
-        ["relative_clauses", "questions", "passives", "subordinate_clauses", "existentials"],
+        ["written", "relative_clauses", "questions", "passives", "subordinate_clauses", "existentials"],
         "the same words in an ungrammatical order, the last word in its place",
-    ),
+    )
+    | {"non_words": "pronounceable strings that are no words"},
     "math": {
+        "written": "the same numbers and some of the same words, with nothing to reckon",
+        "hard_sums": "sums of one-digit numbers",
         "symbols": "the same numbers and letters in the same places, with list punctuation for the operators",
         "number_sentences": "the same number words read out, with no operation",
         "word_problems": "the same numbers as names of rooms, desks and buses",
@@ -24,6 +27,8 @@ CONTROLS: Mapping[str, Mapping[str, str]] = {
         "sequences": "the same terms out of order, as the print on a thing",
     },
     "physical": {
+        "written": "the same things, where nothing physical happens to them",
+        "concrete_words": "sentences of abstract words",
         "falling": "the same thing changes from one list to another",
         "heat": "the same substance and its market",
         "support": "the same thing and its standing in the trade, with the same preposition",
@@ -32,6 +37,8 @@ CONTROLS: Mapping[str, Mapping[str, str]] = {
         "light": "the same lamp and what it wins",
     },
     "social": {
+        "written": "a sentence of the same build about things and places without minds",
+        "belief_or_photo": "an outdated photo of the same scene",
         "beliefs": "a sign that shows the same, next to the same person",
         "emotions": "the thing and the person exchanged, and what the thing looks like",
         "desires": "the vehicle and the person exchanged, and what the vehicle does",

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 
 from observatory.stimuli.generators.contrast import Contrast, Grammar
 from observatory.stimuli.generators.number_words import spelled
+from observatory.stimuli.generators.words import pick, words
 
-LETTERS = "n x k m p t".split()
+LETTERS = words("n x k m p t")
 LABELLED = {"+": "&", "-": ":", "*": "#", "=": ";"}
 """What stands in the controls for an operator: the punctuation of lists and references."""
-PEOPLE = "baker farmer teacher sailor nurse tailor miner gardener porter painter".split()
-DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-PAGES = "notebook letter column margin diary leaflet paragraph caption".split()
+PEOPLE = words("baker farmer teacher sailor nurse tailor miner gardener porter painter")
+DAYS = words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
+PAGES = words("notebook letter column margin diary leaflet paragraph caption")
 
 
 def symbols(rng: random.Random) -> Contrast:
@@ -35,7 +36,7 @@ def symbols(rng: random.Random) -> Contrast:
 
 def number_sentences(rng: random.Random) -> Contrast:
     """Sums in words; the control reads the same numbers out."""
-    kind = rng.choice("plus minus times".split())
+    kind = pick(rng, "plus minus times")
     if kind == "plus":
         a, b = rng.randint(2, 60), rng.randint(2, 38)
         stated = (a, "plus", b, rng.choice(["makes", "equals"]), a + b)
@@ -59,30 +60,30 @@ def word_problems(rng: random.Random) -> Contrast:
     """Quantities that change; in the control the numbers are those of doors, desks and buses."""
     day, person = rng.choice(DAYS), rng.choice(PEOPLE)
     a, b = rng.randint(2, 60), rng.randint(2, 38)
-    things = rng.choice("pears coins eggs ribbons pencils buttons apples shells stamps marbles".split())
+    things = pick(rng, "pears coins eggs ribbons pencils buttons apples shells stamps marbles")
     if rng.random() < 0.5:
         start, end = a, a + b
-        changed, by, kept = rng.choice("bought picked gained collected".split()), "more", "owned"
+        changed, by, kept = pick(rng, "bought picked gained collected"), "more", "owned"
     else:
         start, end = a + b, a
-        changed, by, kept = rng.choice("sold spent lost donated".split()), "of them", "retained"
-    label, passed = rng.choice("gate flat tent cabin".split()), rng.choice("entered skipped tried used".split())
-    second = rng.choice("bus desk locker channel".split())
+        changed, by, kept = pick(rng, "sold spent lost donated"), "of them", "retained"
+    label, passed = pick(rng, "gate flat tent cabin"), pick(rng, "entered skipped tried used")
+    second = pick(rng, "bus desk locker channel")
     second = second if by == "more" else f"{second} number"
     target = f"on {day} the {person} with {start} {things} {changed} {b} {by} and {kept} {end}"
     control = f"on {day} the {person} with {label} {start} {passed} {second} {b} and {rng.choice(LEFT)} {end}"
     return Contrast(target, control)
 
 
-LEFT = "faced opened crossed circled".split()
+LEFT = words("faced opened crossed circled")
 
 
 def comparisons(rng: random.Random) -> Contrast:
     """Which number is the larger; the control compares what numbers do not have."""
     low, middle, high = sorted(rng.sample(range(2, 100), 3))
-    more, less = rng.choice("greater larger bigger higher".split()), rng.choice("smaller lower lesser".split())
-    one, two = rng.sample("politer greener softer tidier sweeter louder prettier fresher".split(), 2)
-    noun = rng.choice("list menu leaflet poster notice chart ticket report".split())
+    more, less = pick(rng, "greater larger bigger higher"), pick(rng, "smaller lower lesser")
+    one, two = rng.sample(words("politer greener softer tidier sweeter louder prettier fresher"), 2)
+    noun = pick(rng, "list menu leaflet poster notice chart ticket report")
     ordered = rng.choice([(more, low, less, high), (less, high, more, low)])
     first, lower, second, upper = ordered
     return Contrast(
@@ -95,13 +96,13 @@ def sequences(rng: random.Random) -> Contrast:
     """A rule and its first terms; in the control the terms are in no order and the rule is a craft."""
     step, start = rng.randint(2, 12), rng.randint(2, 30)
     terms = [start + step * i for i in range(4)]
-    rule = rng.choice("increasing ascending counting".split())
+    rule = pick(rng, "increasing ascending counting")
     if rng.random() < 0.5:
         terms.reverse()
-        rule = rng.choice("decreasing descending diminishing".split())
-    series, runs = rng.choice("series sequence progression pattern".split()), rng.choice(["runs", "continues"])
-    craft = rng.choice("printed painted stitched signed folded".split())
-    banner = rng.choice("banner jacket curtain badge ribbon".split())
+        rule = pick(rng, "decreasing descending diminishing")
+    series, runs = pick(rng, "series sequence progression pattern"), rng.choice(["runs", "continues"])
+    craft = pick(rng, "printed painted stitched signed folded")
+    banner = pick(rng, "banner jacket curtain badge ribbon")
     first, second, third, last = terms
     mixed = rng.choice([(second, first, third), (third, first, second), (second, third, first)])
     shown = " ".join(map(str, (*mixed, last)))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-ONES = (
+from observatory.stimuli.generators.words import words
+
+ONES = words(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
     "seventeen eighteen nineteen"
-).split()
-TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+)
+TENS = words("twenty thirty forty fifty sixty seventy eighty ninety")
 
 
 def spelled(number: int) -> str:

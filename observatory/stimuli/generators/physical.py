@@ -5,37 +5,38 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-from observatory.stimuli.generators.contrast import Contrast, Grammar, other
+from observatory.stimuli.generators.contrast import Contrast, Grammar
+from observatory.stimuli.generators.words import other, pick, words
 
-OBJECTS = "crate barrel marble brick bottle ladder hammer bucket plank kettle lantern basket".split()
-DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+OBJECTS = words("crate barrel marble brick bottle ladder hammer bucket plank kettle lantern basket")
+DAYS = words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
 
 
 def falling(rng: random.Random) -> Contrast:
     """A body goes down from one place to another; in the control it changes lists."""
     thing, day = rng.choice(OBJECTS), rng.choice(DAYS)
-    fell = rng.choice("fell rolled slid dropped tumbled toppled slipped plunged bounced".split())
-    high = rng.choice("shelf ledge roof ramp slope cliff balcony tower".split())
-    low = rng.choice("floor ground pavement ditch lawn gutter valley".split())
-    passed = rng.choice("passed switched reverted migrated defaulted".split())
-    one, two = rng.sample("inventory catalogue register ledger schedule index archive agenda".split(), 2)
+    fell = pick(rng, "fell rolled slid dropped tumbled toppled slipped plunged bounced")
+    high = pick(rng, "shelf ledge roof ramp slope cliff balcony tower")
+    low = pick(rng, "floor ground pavement ditch lawn gutter valley")
+    passed = pick(rng, "passed switched reverted migrated defaulted")
+    one, two = rng.sample(words("inventory catalogue register ledger schedule index archive agenda"), 2)
     return Contrast(
         f"last {day} the {thing} {fell} from the {high} to the {low}",
         f"last {day} the {thing} {passed} from the {one} to the {two}",
     )
 
 
-HOT = ("melted softened boiled burned thawed scorched".split(), "oven stove furnace kiln grill".split())
-COLD = ("froze hardened chilled stiffened solidified".split(), "freezer fridge icebox".split())
+HOT = (words("melted softened boiled burned thawed scorched"), words("oven stove furnace kiln grill"))
+COLD = (words("froze hardened chilled stiffened solidified"), words("freezer fridge icebox"))
 
 
 def heat(rng: random.Random) -> Contrast:
     """A substance changes with the temperature; in the control with the market."""
-    stuff = rng.choice("butter wax chocolate honey soup cheese syrup jam lard cream".split())
-    (changed, sources), felt = rng.choice([(HOT, "hot warm scalding".split()), (COLD, "cold icy frosty".split())])
-    sold = rng.choice("sold qualified expired lapsed succeeded".split())
-    permit = rng.choice("tariff permit patent brand treaty coupon subsidy licence".split())
-    valid = rng.choice("legal valid cheap public official final".split())
+    stuff = pick(rng, "butter wax chocolate honey soup cheese syrup jam lard cream")
+    (changed, sources), felt = rng.choice([(HOT, words("hot warm scalding")), (COLD, words("cold icy frosty"))])
+    sold = pick(rng, "sold qualified expired lapsed succeeded")
+    permit = pick(rng, "tariff permit patent brand treaty coupon subsidy licence")
+    valid = pick(rng, "legal valid cheap public official final")
     day = rng.choice(DAYS)
     return Contrast(
         f"the {stuff} {rng.choice(changed)} once the {rng.choice(sources)} became {rng.choice(felt)} on {day}",
@@ -44,14 +45,14 @@ def heat(rng: random.Random) -> Contrast:
 
 
 SUPPORT = {
-    "against": ("leans rests presses".split(), "pillar wall fence post".split()),
-    "from": ("hangs dangles droops".split(), "hook rope beam nail".split()),
-    "within": ("fits lies nests".split(), "box chest drawer cage".split()),
+    "against": (words("leans rests presses"), words("pillar wall fence post")),
+    "from": (words("hangs dangles droops"), words("hook rope beam nail")),
+    "within": (words("fits lies nests"), words("box chest drawer cage")),
 }
 STANDING = {
-    "against": ("competes ranks polls".split(), "rival average benchmark norm".split()),
-    "from": ("differs profits benefits".split(), "model version edition format".split()),
-    "within": ("qualifies trades sells".split(), "region bracket segment sector".split()),
+    "against": (words("competes ranks polls"), words("rival average benchmark norm")),
+    "from": (words("differs profits benefits"), words("model version edition format")),
+    "within": (words("qualifies trades sells"), words("region bracket segment sector")),
 }
 
 
@@ -60,8 +61,8 @@ def support(rng: random.Random) -> Contrast:
     thing, preposition = rng.choice(OBJECTS), rng.choice(list(SUPPORT))
     leans, pillars = SUPPORT[preposition]
     ranks, rivals = STANDING[preposition]
-    when = rng.choice("week month summer winter morning autumn".split())
-    adjective = rng.choice("large small old new red second".split())
+    when = pick(rng, "week month summer winter morning autumn")
+    adjective = pick(rng, "large small old new red second")
     return Contrast(
         f"the {adjective} {thing} {rng.choice(leans)} {preposition} the {rng.choice(pillars)} every {when}",
         f"the {adjective} {thing} {rng.choice(ranks)} {preposition} the {rng.choice(rivals)} every {when}",
@@ -72,28 +73,28 @@ def breaking(rng: random.Random) -> Contrast:
     """One body damages another; in the control it outdoes it."""
     first = rng.choice(OBJECTS)
     second = other(rng, OBJECTS, first)
-    broke = rng.choice("shattered cracked dented smashed crushed splintered chipped pierced flattened".split())
-    outdid = rng.choice("outsold resembled preceded replaced outranked predated outlived".split())
-    adjective, hour, day = rng.choice("large small old new red".split()), rng.choice(HOURS), rng.choice(DAYS)
+    broke = pick(rng, "shattered cracked dented smashed crushed splintered chipped pierced flattened")
+    outdid = pick(rng, "outsold resembled preceded replaced outranked predated outlived")
+    adjective, hour, day = pick(rng, "large small old new red"), rng.choice(HOURS), rng.choice(DAYS)
     return Contrast(
         f"the {first} {broke} the {adjective} {second} before {hour} on {day}",
         f"the {first} {outdid} the {adjective} {second} before {hour} on {day}",
     )
 
 
-HOURS = "noon midnight dawn dusk seven nine".split()
+HOURS = words("noon midnight dawn dusk seven nine")
 
 
 def flow(rng: random.Random) -> Contrast:
     """A liquid finds its way; in the control it is the matter of a debate."""
-    liquid = rng.choice("water oil milk paint ink petrol juice vinegar cider tar".split())
-    ran = rng.choice("dripped leaked poured seeped gushed trickled flowed spilled".split())
-    pipe = rng.choice("pipe hose funnel crack sieve drain".split())
-    pool = rng.choice("pond tank puddle bowl river sink".split())
-    went = rng.choice("advanced proceeded progressed entered resurfaced".split())
-    hearing = rng.choice("audit hearing debate review merger inquiry".split())
-    statute = rng.choice("forecast summary proposal contract statute memo".split())
-    when = rng.choice("week month spring year".split())
+    liquid = pick(rng, "water oil milk paint ink petrol juice vinegar cider tar")
+    ran = pick(rng, "dripped leaked poured seeped gushed trickled flowed spilled")
+    pipe = pick(rng, "pipe hose funnel crack sieve drain")
+    pool = pick(rng, "pond tank puddle bowl river sink")
+    went = pick(rng, "advanced proceeded progressed entered resurfaced")
+    hearing = pick(rng, "audit hearing debate review merger inquiry")
+    statute = pick(rng, "forecast summary proposal contract statute memo")
+    when = pick(rng, "week month spring year")
     return Contrast(
         f"this {when} the {liquid} {ran} through the {pipe} into the {pool}",
         f"this {when} the {liquid} {went} through the {hearing} into the {statute}",
@@ -102,19 +103,19 @@ def flow(rng: random.Random) -> Contrast:
 
 def light(rng: random.Random) -> Contrast:
     """A lamp lights a place; in the control it does well there."""
-    lamp = rng.choice("lamp candle torch lantern mirror window bulb crystal".split())
-    cast = rng.choice("cast shed threw emitted".split())
-    shadow = rng.choice("shadow glow gleam glare shimmer flicker".split())
-    won = rng.choice("won drew earned attracted".split())
-    prize = rng.choice("prize rating discount rebate fee bonus".split())
-    adjective, place = rng.choice("faint long small modest strange".split()), rng.choice(ROOMS)
+    lamp = pick(rng, "lamp candle torch lantern mirror window bulb crystal")
+    cast = pick(rng, "cast shed threw emitted")
+    shadow = pick(rng, "shadow glow gleam glare shimmer flicker")
+    won = pick(rng, "won drew earned attracted")
+    prize = pick(rng, "prize rating discount rebate fee bonus")
+    adjective, place = pick(rng, "faint long small modest strange"), rng.choice(ROOMS)
     return Contrast(
         f"the {lamp} {cast} a {adjective} {shadow} across the whole {place}",
         f"the {lamp} {won} a {adjective} {prize} across the whole {place}",
     )
 
 
-ROOMS = "room street village market hall island harbour garden".split()
+ROOMS = words("room street village market hall island harbour garden")
 
 GRAMMARS: Mapping[str, Grammar] = {
     "falling": falling,

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from observatory.stimuli.generators.contrast import Contrast
+from observatory.stimuli.generators.words import words
 
-DETERMINERS = frozenset("the a an every each our my their his her this that these those some two three no".split())
+DETERMINERS = frozenset(words("the a an every each our my their his her this that these those some two three no"))
 CLOSED = DETERMINERS | frozenset(
-    "of to in on at by for from with into near under over behind beside before after until since during between "
-    "and or but because although while when where why how who which than as if so "
-    "is are was were be been has have had will would can could did does do should must may there not".split()
+    words(
+        "of to in on at by for from with into near under over behind beside before after until since during between "
+        "and or but because although while when where why how who which than as if so "
+        "is are was were be been has have had will would can could did does do should must may there not"
+    )
 )
 TRIES = 400
 
