@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -146,7 +147,7 @@ def _hook(site: Site, collect: Callable[[Site, Tensor], None]) -> torch.utils.ho
     def before(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         collect(site, inputs[0])
 
-    def after(_: nn.Module, __: object, output: Tensor | tuple[Tensor, ...]) -> None:
+    def after(_: nn.Module, __: object, output: Tensor | tuple[Any, ...]) -> None:
         collect(site, output if isinstance(output, Tensor) else output[0])
 
     if site.side == "input":

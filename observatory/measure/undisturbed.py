@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
             torch.random.fork_rng(devices=devices),
             torch.no_grad(),
             torch.autocast(device_type=device.type, enabled=False),
+            _uncompiled(),
         ):
             for module, _ in modes:
                 module.training = False  # not eval(): some modules do more there, such as merging adapters
@@ -36,3 +38,11 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
             module.training = training
         random.setstate(python)
         np.random.set_state(numpy)
+
+
+def _uncompiled() -> AbstractContextManager[object]:
+    """Compiled code stands aside: it calls no hook that is younger than itself, and cannot be left half-way."""
+    if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):  # torch < 2.6 has none
+        return nullcontext()
+    stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+    return stance
