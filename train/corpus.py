@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import random
 from bisect import bisect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
+from observatory.stimuli.generators import Grammar, TaskGrammar
 from observatory.train.held_out import HeldOut
-from observatory.train.mixture import Mixture, Source
+from observatory.train.mixture import Mixture
 
-Grammar = Callable[[random.Random], tuple[str, str]]
-"""Draws one target and its matched control."""
 Grammars = Mapping[str, Mapping[str, Grammar]]
-"""Grammars by domain and family."""
-Condition = Literal["target", "control"]
+"""Contrast grammars by domain and family."""
+TaskGrammars = Mapping[str, Mapping[str, TaskGrammar]]
+"""Task grammars by domain and task."""
+Draw = Callable[[random.Random], str]
+Condition = Literal["target", "control", "task"]
+"""What a document's sentences are: targets of contrasts, their matched controls, or prompts with true answers."""
 
 _TRIES = 1000
 """How often a sentence is redrawn before its grammar is taken to hold nothing but held-out sentences."""
@@ -32,35 +35,38 @@ class Document:
 
     @property
     def text(self) -> str:
-        """The sentences, one after the other."""
-        return " ".join(self.sentences)
+        """The sentences, one after the other, each with a mark at its end."""
+        return " ".join(_ended(sentence) for sentence in self.sentences)
 
 
 class Corpus:
     """Draws documents. All randomness comes from the generator that is passed in."""
 
-    def __init__(self, grammars: Grammars, mixture: Mixture, held_out: HeldOut) -> None:
+    def __init__(self, grammars: Grammars, tasks: TaskGrammars, mixture: Mixture, held_out: HeldOut) -> None:
         unknown = set(mixture.domains) - set(grammars)
         if unknown:
             raise ValueError(f"no grammar for the domain {', '.join(sorted(unknown))}; there are {', '.join(grammars)}")
         self.mixture = mixture
         self.held_out = held_out
-        self._families = {name: tuple(grammars[name].values()) for name in mixture.domains}
+        self._draws: dict[tuple[str, Condition], Sequence[Draw]] = {}
+        for name in mixture.domains:
+            families = grammars[name].values()
+            self._draws[name, "target"] = [_target(grammar) for grammar in families]
+            self._draws[name, "control"] = [_control(grammar) for grammar in families]
+            self._draws[name, "task"] = [_answered(grammar) for grammar in tasks.get(name, {}).values()]
 
     def document(self, rng: random.Random, step: int) -> Document:
-        """A document of a domain that has started, in either condition."""
+        """A document of a domain that has started."""
         weights = self.mixture.started(step)
         edges = list(accumulate(weights.values()))
         domain = list(weights)[bisect(edges, rng.random() * edges[-1])]
-        condition: Condition = "control" if rng.random() < self.mixture.control_share else "target"
-        return self.document_of(domain, condition, rng)
+        return self.document_of(domain, self._condition(domain, rng), rng)
 
     def document_of(self, domain: str, condition: Condition, rng: random.Random) -> Document:
         """A document of a given domain and condition, whether or not the domain has started."""
-        source = self.mixture.domains[domain]
         count = rng.randint(self.mixture.shortest, self.mixture.longest)
-        sentences = tuple(self._sentence(domain, source, condition, rng) for _ in range(count))
-        return Document(domain, condition, sentences)
+        draws = self._draws[domain, condition]
+        return Document(domain, condition, tuple(self._sentence(domain, draws, rng) for _ in range(count)))
 
     def sample(self, domain: str, condition: Condition, count: int, seed: int = 0) -> list[Document]:
         """Documents for evaluation: a stream of its own, so they are not those that a training run draws."""
@@ -72,13 +78,18 @@ class Corpus:
         while True:
             yield self.document(rng, step)
 
-    def _sentence(self, domain: str, source: Source, condition: Condition, rng: random.Random) -> str:
+    def _condition(self, domain: str, rng: random.Random) -> Condition:
+        task, control = rng.random() < self.mixture.task_share, rng.random() < self.mixture.control_share
+        if task and self._draws[domain, "task"]:
+            return "task"
+        return "control" if control else "target"
+
+    def _sentence(self, domain: str, draws: Sequence[Draw], rng: random.Random) -> str:
         for _ in range(_TRIES):
-            target, control = rng.choice(self._families[domain])(rng)
-            sentence = control if condition == "control" else target
+            sentence = rng.choice(draws)(rng)
             if sentence in self.held_out:
                 continue
-            if source.shuffled:
+            if self.mixture.domains[domain].shuffled:
                 sentence = shuffled(sentence, rng)
                 if sentence in self.held_out:
                     continue
@@ -87,6 +98,29 @@ class Corpus:
             f"{_TRIES} sentences drawn from the domain {domain!r} were all held out; its grammars are too small "
             f"for the battery"
         )
+
+
+def _target(grammar: Grammar) -> Draw:
+    return lambda rng: grammar(rng).target
+
+
+def _control(grammar: Grammar) -> Draw:
+    return lambda rng: grammar(rng).control
+
+
+def _answered(grammar: TaskGrammar) -> Draw:
+    def draw(rng: random.Random) -> str:
+        pair = grammar(rng)
+        # Which of the two is called clean may depend on the template; a truth is a truth either way.
+        if rng.random() < 0.5:
+            return pair.clean + pair.correct
+        return pair.corrupted + pair.incorrect
+
+    return draw
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
 
 
 def shuffled(sentence: str, rng: random.Random) -> str:

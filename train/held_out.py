@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Iterable
 
-from observatory.stimuli.battery import Battery
-
-
-def _normal(text: str) -> str:
-    """The text without what does not make it another sentence: case, spacing, the final mark."""
-    return " ".join(text.casefold().split()).rstrip(".?! ")
+_WORD = re.compile(r"\w+|[^\w\s]")
+_KEY = 3
+"""Words that a held-out text is looked up by; a shorter text is found by all it has."""
 
 
 class HeldOut:
-    """Recognises held-out texts; `sentence in held_out` is asked of every sentence drawn."""
+    """Recognises held-out texts, whole or inside a longer text: `text in held_out` is asked of every draw.
 
-    def __init__(self, texts: Iterable[str] = (), prompts: Iterable[str] = ()) -> None:
-        self._texts = frozenset(map(_normal, texts))
-        # A prompt is met inside a sentence that completes it, so it is looked for as a beginning.
-        self._prompts = frozenset(map(_normal, prompts))
-        self._lengths = sorted({prompt.count(" ") + 1 for prompt in self._prompts})
+    Case, spacing and the mark at the end make no difference. A prompt is never seen as a whole, since text goes
+    on where it stops, so containment is the only rule that keeps prompts out.
+    """
 
-    @classmethod
-    def of(cls, battery: Battery) -> HeldOut:
-        """All items, targets and controls alike, and all prompts of a battery."""
-        families = [family for domain in battery.domains for family in domain.families]
-        pairs = [pair for domain in battery.domains for task in domain.tasks for pair in task.pairs]
-        return cls(
-            texts=(text for family in families for item in family.items for text in (item.target, item.control)),
-            prompts=(prompt for pair in pairs for prompt in (pair.clean, pair.corrupted)),
-        )
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self._texts: dict[tuple[str, ...], list[tuple[str, ...]]] = defaultdict(list)
+        for words in {_words(text) for text in texts} - {()}:
+            self._texts[words[:_KEY]].append(words)
+        self._short = any(len(key) < _KEY for key in self._texts)
 
-    def __contains__(self, sentence: str) -> bool:
-        normal = _normal(sentence)
-        if normal in self._texts or normal in self._prompts:
-            return True
-        if not self._lengths:
-            return False
-        words = normal.split(" ")
-        return any(" ".join(words[:length]) in self._prompts for length in self._lengths)
+    def __contains__(self, text: str) -> bool:
+        words = _words(text)
+        for start in range(len(words)):
+            for length in range(1, _KEY + 1) if self._short else (_KEY,):
+                for held in self._texts.get(words[start : start + length], ()):
+                    if words[start : start + len(held)] == held:
+                        return True
+        return False
 
-    def __len__(self) -> int:
-        return len(self._texts) + len(self._prompts)
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(_WORD.findall(text.casefold().rstrip(".?! ")))

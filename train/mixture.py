@@ -13,7 +13,7 @@ class Source:
     weight: float = 1.0
     """Its share of the documents, relative to the weights of the other domains that have started."""
     start: int = 0
-    """The first optimizer step whose batch may contain it, in either condition."""
+    """The first optimizer step whose batch may contain it, in any condition."""
     shuffled: bool = False
     """Shuffle the words of every sentence: the domain's words remain, its order is gone."""
 
@@ -35,7 +35,9 @@ class Mixture:
     domains: Mapping[str, Source] = field(default_factory=_all_four)
     """The domains by name, each with its settings."""
     control_share: float = 0.5
-    """The share of documents written in the control form; at one half neither form is the more familiar."""
+    """The share of the other documents in the control form; at one half neither form is the more familiar."""
+    task_share: float = 0.25
+    """The share of documents that are answered prompts, which is how the model comes to do the tasks."""
     shortest: int = 3
     """The fewest sentences of a document."""
     longest: int = 8
@@ -44,8 +46,9 @@ class Mixture:
     def __post_init__(self) -> None:
         if not self.domains:
             raise ValueError("a mixture needs at least one domain")
-        if not 0 <= self.control_share <= 1:
-            raise ValueError(f"control_share is a share between 0 and 1, got {self.control_share}")
+        for name, share in (("control_share", self.control_share), ("task_share", self.task_share)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name} is a share between 0 and 1, got {share}")
         if not 1 <= self.shortest <= self.longest:
             raise ValueError(
                 f"documents have 1 <= shortest <= longest sentences, got {self.shortest} and {self.longest}"

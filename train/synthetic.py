@@ -10,8 +10,8 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from observatory.stimuli.battery import load_battery
-from observatory.stimuli.generators import GRAMMARS
-from observatory.train.corpus import Corpus, Grammars
+from observatory.stimuli.generators import GRAMMARS, TASK_GRAMMARS
+from observatory.train.corpus import Corpus
 from observatory.train.data import SequenceData, padded
 from observatory.train.held_out import HeldOut
 from observatory.train.mixture import Mixture, Source
@@ -68,9 +68,9 @@ class SyntheticData(SequenceData):
             workers: Processes that make batches ahead; 0 makes them in the training process.
         """
         super().__init__(sequence_length, batch_size, workers)
-        self.corpus = Corpus(GRAMMARS, mixture or Mixture(), HeldOut.of(load_battery()))
+        self.corpus = Corpus(GRAMMARS, TASK_GRAMMARS, mixture or Mixture(), HeldOut(load_battery().texts))
         self.seed = seed
-        self.tokenizer = corpus_tokenizer(GRAMMARS, vocab_size)
+        self.tokenizer = corpus_tokenizer(vocab_size)
         self.vocab_size = padded(len(self.tokenizer))
 
     @cached_property
@@ -78,8 +78,8 @@ class SyntheticData(SequenceData):
         return CorpusSequences(self.corpus, self.tokenizer, self.sequence_length, self.seed)
 
 
-def corpus_tokenizer(grammars: Grammars, vocab_size: int = 2048) -> PreTrainedTokenizerFast:
+def corpus_tokenizer(vocab_size: int = 2048) -> PreTrainedTokenizerFast:
     """The tokenizer for all that the grammars can write, in equal parts."""
-    corpus = Corpus(grammars, Mixture({name: Source() for name in grammars}), HeldOut())
+    corpus = Corpus(GRAMMARS, TASK_GRAMMARS, Mixture({name: Source() for name in GRAMMARS}), HeldOut())
     documents = islice(corpus.documents(random.Random("tokenizer"), step=0), _TOKENIZER_DOCUMENTS)
     return train_tokenizer((document.text for document in documents), vocab_size)
