@@ -20,11 +20,8 @@ FEWEST = 2
 
 def encode(tokenizer: Any, texts: Sequence[str], context: int | None = None) -> list[Ids]:
     """The ids of each text; `context` is the most that the model takes."""
-    prefix, lead = first_token(tokenizer), leading_space(tokenizer)
-    stimuli: list[Ids] = []
-    for text, ids in zip(texts, plain_ids(tokenizer, [lead + text for text in texts]), strict=True):
-        if prefix is not None and ids[:1] != (prefix,):
-            ids = (prefix, *ids)
+    stimuli = stimulus_ids(tokenizer, texts)
+    for text, ids in zip(texts, stimuli, strict=True):
         if len(ids) < FEWEST:
             raise ValueError(
                 f"the text {text!r} gives {len(ids)} token(s), and position 0 is never read; use a longer text, "
@@ -35,8 +32,14 @@ def encode(tokenizer: Any, texts: Sequence[str], context: int | None = None) -> 
                 f"the text {text!r} is {len(ids)} tokens long and the model takes {context}; shorten it, leave it "
                 "out of the battery, or use a model with a longer context."
             )
-        stimuli.append(ids)
     return stimuli
+
+
+def stimulus_ids(tokenizer: Any, texts: Sequence[str]) -> list[Ids]:
+    """The same without the checks, for the audit, which lists what is wrong."""
+    prefix, lead = first_token(tokenizer), leading_space(tokenizer)
+    plain = plain_ids(tokenizer, [lead + text for text in texts])
+    return [ids if prefix is None or ids[:1] == (prefix,) else (prefix, *ids) for ids in plain]
 
 
 def encode_answers(tokenizer: Any, prompts: Sequence[str], answers: Sequence[str]) -> list[Ids]:

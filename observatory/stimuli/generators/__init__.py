@@ -17,15 +17,15 @@ from observatory.stimuli.generators import (
     social,
     social_tasks,
     surface,
-    written_language,
-    written_math,
-    written_physical,
-    written_social,
 )
 from observatory.stimuli.generators.contrast import Contrast as Contrast
 from observatory.stimuli.generators.contrast import Grammar as Grammar
 from observatory.stimuli.generators.prompt_formats import TaskGrammar as TaskGrammar
 from observatory.stimuli.generators.prompt_formats import task_grammars
+from observatory.stimuli.generators.written_language import CONTRASTS as WRITTEN_LANGUAGE
+from observatory.stimuli.generators.written_math import CONTRASTS as WRITTEN_MATH
+from observatory.stimuli.generators.written_physical import CONTRASTS as WRITTEN_PHYSICAL
+from observatory.stimuli.generators.written_social import CONTRASTS as WRITTEN_SOCIAL
 
 GRAMMARS: Mapping[str, Mapping[str, Grammar]] = {
     "language": language.GRAMMARS,
@@ -39,10 +39,10 @@ SURFACE_GRAMMARS: Mapping[str, Mapping[str, Grammar]] = surface.GRAMMARS
 """Domain -> family -> grammar of a contrast that is not matched."""
 
 WRITTEN: Mapping[str, Mapping[str, Sequence[Contrast]]] = {
-    "language": {"written": written_language.CONTRASTS},
-    "math": {"written": written_math.CONTRASTS},
-    "physical": {"written": written_physical.CONTRASTS},
-    "social": {"written": written_social.CONTRASTS},
+    "language": {"written": WRITTEN_LANGUAGE},
+    "math": {"written": WRITTEN_MATH},
+    "physical": {"written": WRITTEN_PHYSICAL},
+    "social": {"written": WRITTEN_SOCIAL},
 }
 """Domain -> family -> the contrasts that were written by hand. No corpus may hold them."""
 

@@ -57,19 +57,18 @@ def number_sentences(rng: random.Random) -> Contrast:
 
 
 def word_problems(rng: random.Random) -> Contrast:
-    """Quantities that change; in the control the numbers are those of doors, desks and buses."""
+    """Quantities that change; in the control the numbers are those of gates, huts and lorries."""
     day, person = rng.choice(DAYS), rng.choice(PEOPLE)
     a, b = rng.randint(2, 60), rng.randint(2, 38)
-    things = pick(rng, "pears coins eggs ribbons pencils buttons apples shells stamps marbles")
+    things = pick(rng, "pears ribbons pencils buttons apples shells peaches baskets scarves onions")
     if rng.random() < 0.5:
         start, end = a, a + b
         changed, by, kept = pick(rng, "bought picked gained collected"), "more", "owned"
     else:
         start, end = a + b, a
-        changed, by, kept = pick(rng, "sold spent lost donated"), "of them", "retained"
-    label, passed = pick(rng, "gate flat tent cabin"), pick(rng, "entered skipped tried used")
-    second = pick(rng, "bus desk locker channel")
-    second = second if by == "more" else f"{second} number"
+        changed, by, kept = pick(rng, "sold spent lost donated"), things, "retained"
+    label, passed = pick(rng, "gate hut tent cabin"), pick(rng, "entered skipped tried used")
+    second = pick(rng, "ferry lorry coach train")
     target = f"on {day} the {person} with {start} {things} {changed} {b} {by} and {kept} {end}"
     control = f"on {day} the {person} with {label} {start} {passed} {second} {b} and {rng.choice(LEFT)} {end}"
     return Contrast(target, control)
@@ -100,7 +99,7 @@ def sequences(rng: random.Random) -> Contrast:
     if rng.random() < 0.5:
         terms.reverse()
         rule = pick(rng, "decreasing descending diminishing")
-    series, runs = pick(rng, "series sequence progression pattern"), rng.choice(["runs", "continues"])
+    series, runs = pick(rng, "series sequence progression pattern"), rng.choice(["goes", "extends"])
     craft = pick(rng, "printed painted stitched signed folded")
     banner = pick(rng, "banner jacket curtain badge ribbon")
     first, second, third, last = terms

@@ -15,11 +15,11 @@ DAYS = words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
 def falling(rng: random.Random) -> Contrast:
     """A body goes down from one place to another; in the control it changes lists."""
     thing, day = rng.choice(OBJECTS), rng.choice(DAYS)
-    fell = pick(rng, "fell rolled slid dropped tumbled toppled slipped plunged bounced")
-    high = pick(rng, "shelf ledge roof ramp slope cliff balcony tower")
-    low = pick(rng, "floor ground pavement ditch lawn gutter valley")
-    passed = pick(rng, "passed switched reverted migrated defaulted")
-    one, two = rng.sample(words("inventory catalogue register ledger schedule index archive agenda"), 2)
+    fell = pick(rng, "fell rolled skidded plummeted tumbled toppled slipped plunged bounced")
+    high = pick(rng, "shelf ledge roof ramp staircase cliff balcony tower")
+    low = pick(rng, "floor carpet pavement ditch lawn gutter valley")
+    passed = pick(rng, "converted switched reverted migrated defaulted")
+    one, two = rng.sample(words("inventory dossier register ledger schedule index archive agenda"), 2)
     return Contrast(
         f"last {day} the {thing} {fell} from the {high} to the {low}",
         f"last {day} the {thing} {passed} from the {one} to the {two}",
@@ -34,9 +34,9 @@ def heat(rng: random.Random) -> Contrast:
     """A substance changes with the temperature; in the control with the market."""
     stuff = pick(rng, "butter wax chocolate honey soup cheese syrup jam lard cream")
     (changed, sources), felt = rng.choice([(HOT, words("hot warm scalding")), (COLD, words("cold icy frosty"))])
-    sold = pick(rng, "sold qualified expired lapsed succeeded")
-    permit = pick(rng, "tariff permit patent brand treaty coupon subsidy licence")
-    valid = pick(rng, "legal valid cheap public official final")
+    sold = pick(rng, "thrived lagged recovered rallied boomed")
+    permit = pick(rng, "tariff permit trademark quota treaty coupon subsidy licence")
+    valid = pick(rng, "lawful valid fashionable official permanent")
     day = rng.choice(DAYS)
     return Contrast(
         f"the {stuff} {rng.choice(changed)} once the {rng.choice(sources)} became {rng.choice(felt)} on {day}",
@@ -90,7 +90,7 @@ def flow(rng: random.Random) -> Contrast:
     liquid = pick(rng, "water oil milk paint ink petrol juice vinegar cider tar")
     ran = pick(rng, "dripped leaked poured seeped gushed trickled flowed spilled")
     pipe = pick(rng, "pipe hose funnel crack sieve drain")
-    pool = pick(rng, "pond tank puddle bowl river sink")
+    pool = pick(rng, "tank puddle bowl sink vat basin")
     went = pick(rng, "advanced proceeded progressed entered resurfaced")
     hearing = pick(rng, "audit hearing debate review merger inquiry")
     statute = pick(rng, "forecast summary proposal contract statute memo")
@@ -106,7 +106,7 @@ def light(rng: random.Random) -> Contrast:
     lamp = pick(rng, "lamp candle torch lantern mirror window bulb crystal")
     cast = pick(rng, "cast shed threw emitted")
     shadow = pick(rng, "shadow glow gleam glare shimmer flicker")
-    won = pick(rng, "won drew earned attracted")
+    won = pick(rng, "received drew earned attracted")
     prize = pick(rng, "prize rating discount rebate fee bonus")
     adjective, place = pick(rng, "faint long small modest strange"), rng.choice(ROOMS)
     return Contrast(

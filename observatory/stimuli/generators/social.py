@@ -36,7 +36,9 @@ def emotions(rng: random.Random) -> Contrast:
     """How a person feels, and what a thing is made of or looks like."""
     role, place = rng.choice(ROLES), rng.choice(PLACES)
     thing = pick(rng, "lamp trunk statue bicycle piano wagon barrel clock bench kettle")
-    feeling = pick(rng, "ashamed proud jealous grateful lonely anxious furious delighted embarrassed hopeful miserable")
+    feeling = pick(
+        rng, "nervous cheerful jealous grateful lonely anxious furious delighted embarrassed hopeful miserable"
+    )
     look = pick(rng, "wooden square striped yellow oval plastic hollow spotted metallic rectangular")
     seemed = pick(rng, "was seemed remained")
     return Contrast(

@@ -72,36 +72,36 @@ def moved(clean: str, corrupted: str) -> Template:
 
 KNOWLEDGE: Kernel = (
     moved(
-        "the {t} left the {a} for the {b} while {n} watched so {n} opens the",
-        "the {t} left the {a} for the {b} while {n} slept so {n} opens the",
+        "{n} watched the {t} going from {a} to {b} and opens the",
+        "{n} missed the {t} going from {a} to {b} and opens the",
     ),
     moved(
-        "{n} watched the trip of the {t} from the {a} to the {b} and searches the",
-        "{n} missed the trip of the {t} from the {a} to the {b} and searches the",
+        "{m} moved the {t} from {a} to {b} and told {n} who checks the",
+        "{m} moved the {t} from {a} to {b} and avoided {n} who checks the",
     ),
     moved(
-        "{m} moved the {t} from the {a} to the {b} and told {n} who checks the",
-        "{m} moved the {t} from the {a} to the {b} and avoided {n} who checks the",
+        "seen by {n} the {t} left {a} for {b} and {n} tries the",
+        "unseen by {n} the {t} left {a} for {b} and {n} tries the",
     ),
     moved(
-        "before the eyes of {n} the {t} left the {a} for the {b} so {n} tries the",
-        "behind the back of {n} the {t} left the {a} for the {b} so {n} tries the",
+        "with {n} present the {t} went from {a} to {b} and {n} searches the",
+        "with {n} abroad the {t} went from {a} to {b} and {n} searches the",
     ),
     moved(
-        "with {n} present the {t} went from the {a} into the {b} and {n} looks in the",
-        "with {n} abroad the {t} went from the {a} into the {b} and {n} looks in the",
+        "{m} openly moved the {t} of {n} from {a} to {b} and {n} empties the",
+        "{m} secretly moved the {t} of {n} from {a} to {b} and {n} empties the",
     ),
     moved(
-        "{m} openly shifts the {t} of {n} from the {a} to the {b} and {n} feels in the",
-        "{m} secretly shifts the {t} of {n} from the {a} to the {b} and {n} feels in the",
+        "a note tells {n} that the {t} left {a} for {b} so {n} opens the",
+        "no note tells {n} that the {t} left {a} for {b} so {n} opens the",
     ),
     moved(
-        "a note says the {t} left the {a} for the {b} and {n} read it and opens the",
-        "a note says the {t} left the {a} for the {b} and {n} lost it and opens the",
+        "awake while the {t} went from {a} to {b} {n} reaches into the",
+        "asleep while the {t} went from {a} to {b} {n} reaches into the",
     ),
     moved(
-        "awake while the {t} went from the {a} to the {b} {n} reaches into the",
-        "asleep while the {t} went from the {a} to the {b} {n} reaches into the",
+        "{n} knows the {t} went from {a} to {b} and feels in the",
+        "{n} forgets the {t} went from {a} to {b} and feels in the",
     ),
 )
 """False belief: who saw the move and who did not."""

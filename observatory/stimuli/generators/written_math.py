@@ -21,7 +21,7 @@ twelve divided by four is three
 bus twelve behind four is three
 
 the remainder of 17 divided by 5 is 2
-the colour of 17 printed by 5 is 2
+the colour of 17 framed by 5 is 2
 
 an even number never ends in 7
 an angry caller never rings on 7
@@ -143,7 +143,7 @@ label 21 marbles neatly and 3 girls see 7 apiece
 an increase from 40 to 50 is 25 percent
 an interview from 40 to 50 is 25 pages
 
-the ratio of 8 to 2 equals that of 4 to 1
+the ratio of 8 to 2 matches that of 4 to 1
 the letter of 8 to 2 precedes that of 4 to 1
 
 solve for y and y is 13 because 2 y is 26

@@ -53,8 +53,8 @@ sand came out of the annual report as the leader
 the balloon popped on the thorns of the hedge
 the balloon topped the list in the latest survey
 
-the spoon handle grew too hot to touch
-the spoon maker grew too famous to copy
+the poker glowed red in the coals and seared a thumb
+the poker appeared twice in the papers and secured a vote
 
 the pendulum swung back and forth and slowly came to rest
 the pendulum was drafted again and again and came to print
@@ -68,7 +68,7 @@ without approval the sledge would never ship
 the echo of the shout came off the cliff a second later
 the theme of the paper came from the cliff a decade later
 
-the glass fogged as warm breath met the cold pane
+the glass fogged as moist breath met the chill pane
 the glass sold as public interest met the new style
 
 a stone skipped across the lake and sank
@@ -92,11 +92,11 @@ the spring issue put the lid on the cover
 the leaves floated on the stream toward the weir
 the leaves featured on the stamp for the jubilee
 
-the pipe froze overnight and split along its seam
-the pipe sold overnight and led in its class
+the pipe iced up overnight and split along its seam
+the pipe sold out overnight and led in its class
 
-the stick bent under his foot but did not break
-the stick ranked under his brand but did not qualify
+the stick bent under one foot but did not break
+the stick ranked under one brand but did not qualify
 
 rain soaked through the thin coat within minutes
 rain counted as a thin pretext within minutes
@@ -110,7 +110,7 @@ a brand of bread sponsored the straw
 the wheel spun so fast that its spokes blurred
 the wheel dated so early that its patent lapsed
 
-the jar would not open until hot water loosened the lid
+the jar would not open until running water loosened the lid
 the jar would not qualify until new rules covered the lid
 
 the paper curled and blackened in the flame
@@ -122,8 +122,8 @@ a hammer earns a star in all but few guides
 the dam held back the flood until it overflowed
 the dam went through the council until it passed
 
-grease made the rail so slippery that he lost his grip
-grease made the list so early that it lost its novelty
+grease made the rail so slippery that no grip held
+grease made the list so early that no rival led
 
 the shelf sagged beneath the row of thick books
 the shelf appeared above the price of thick books
