@@ -27,6 +27,8 @@ def top(scores: Float[Tensor, "*batch unit"], count: int) -> Bool[Tensor, "*batc
 
 def conjunction(scores: Float[Tensor, "*batch family unit"]) -> Float[Tensor, "*batch unit"]:
     """The smallest of the families' standardised scores: large only where every family agrees."""
+    if not scores.shape[-2]:
+        return scores.new_full((*scores.shape[:-2], scores.shape[-1]), torch.nan)
     alive = ~scores.isnan()
     count = alive.sum(-1, keepdim=True)
     mean = scores.nansum(-1, keepdim=True) / count
@@ -68,14 +70,17 @@ def indices(effect: Float[Tensor, "*batch source family"], domains: list[int], c
         index = mean_on_family.mean(-1)
         emergence.append(index)
         specificity.append(index - foreign.mean((-2, -1)))
-        generality.append(mean_on_family.amin(-1))
+        generality.append(mean_on_family.amin(-1) if own.any() else index)  # without families both are missing
     return Indices(torch.stack(emergence, -1), torch.stack(specificity, -1), torch.stack(generality, -1))
 
 
-def corrected_jaccard(one: Bool[Tensor, "*batch unit"], other: Bool[Tensor, "*batch unit"]) -> Float[Tensor, "*batch"]:
-    """Shared share of two masks above what chance gives: 1 when equal, about 0 for random ones, NaN for empty ones."""
+def corrected_jaccard(
+    one: Bool[Tensor, "*#batch unit"], other: Bool[Tensor, "*#batch unit"]
+) -> Float[Tensor, "*#batch"]:
+    """Shared share of two masks above what chance gives: 1 when equal, about 0 for random ones, NaN if one is empty."""
     units = one.shape[-1]
     a, b, both = one.sum(-1).double(), other.sum(-1).double(), (one & other).sum(-1).double()
     chance = a * b / units
     expected = chance / (a + b - chance)
-    return (both / (a + b - both) - expected) / (1 - expected)
+    corrected = (both / (a + b - both) - expected) / (1 - expected)
+    return torch.where(a * b > 0, corrected, torch.nan)

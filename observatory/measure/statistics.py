@@ -25,6 +25,8 @@ class Moments:
 
 def moments(values: Float[Tensor, "*batch item unit"]) -> Moments:
     """Exact moments over the items: the mean is taken out before squaring."""
+    if values.shape[-2] < 2:
+        raise ValueError(f"a condition needs 2 stimuli or more to have a spread; got {values.shape[-2]}")
     exact = values.double()
     variance, mean = torch.var_mean(exact, dim=-2, correction=1)
     return Moments(values.shape[-2], mean, variance)
