@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -88,6 +89,7 @@ def _root_attributes(header: Header, end: int) -> dict[str, Attribute]:
     }
 
 
+@cache  # reading it takes longer than writing a small file
 def _version(package: str) -> str:
     try:
         return metadata.version(package)
