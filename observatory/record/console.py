@@ -33,7 +33,8 @@ class ConsoleRecorder(Recorder):
 
 def line(observation: Observation) -> str:
     """One observation in one line: the emergence index of every domain if there is one, else the scalars."""
-    told = _indices(observation) or _scalars(observation) or f"{len(observation.variables)} variables"
+    count = len(observation.variables)
+    told = _indices(observation) or _scalars(observation) or f"{count} variable{'s' * (count != 1)}"
     return f"{_when(observation.step, observation.tokens)}  {observation.seconds:5.1f} s  {told}"
 
 
