@@ -46,8 +46,9 @@ def passives(rng: random.Random) -> Contrast:
     thing = pick(rng, "fence chapel menu novel poem uniform sculpture magazine banner tunnel")
     done = pick(rng, "designed inspected restored examined translated decorated registered financed")
     when = rng.choice(["was", "had been", "will be", "has been"])
+    skilled = pick(rng, "local foreign young famous quiet retired skilled cheerful patient")
     people = rng.choice(PLURAL_PEOPLE)
-    sentence = f"every {thing} in the {rng.choice(PLACES)} {when} {done} by some {rng.choice(ADJECTIVES)} {people}"
+    sentence = f"every {thing} in the {rng.choice(PLACES)} {when} {done} by some {skilled} {people}"
     return shuffled(sentence, rng)
 
 
@@ -69,7 +70,7 @@ def existentials(rng: random.Random) -> Contrast:
     things = pick(rng, "candles stamps recipes flags bicycles umbrellas chairs maps blankets bottles")
     amount = pick(rng, "fewer more better stranger nicer cheaper older")
     sentence = (
-        f"there were {amount} {things} at this {rng.choice(PLACES)} than in the {rng.choice(ADJECTIVES)} "
+        f"there were {amount} {things} at our {rng.choice(PLACES)} than in the {rng.choice(ADJECTIVES)} "
         f"{rng.choice(['shop', 'hotel', 'castle', 'barn', 'cottage', 'bakery', 'tavern', 'studio'])}"
     )
     return shuffled(sentence, rng)
