@@ -160,9 +160,9 @@ def test_the_wheel_needs_what_the_project_declares_and_brings_its_command(wheel:
     assert "LICENSE" in said
 
 
-def test_a_clone_without_symbolic_links_builds_the_same_wheel(tmp_path: Path, wheel: Path) -> None:
+def test_a_clone_without_symbolic_links_builds_the_same_wheel(checkout: Path, wheel: Path) -> None:
     # With core.symlinks=false git writes a link as a small file that holds its target.
-    clone = copy(tmp_path / "clone")
+    clone = shutil.copytree(checkout, checkout.with_name("clone"), symlinks=True)
     for name in MOVED:
         link = clone / name.replace(".", "/")
         target = os.readlink(link)
