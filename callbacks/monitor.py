@@ -19,6 +19,7 @@ from observatory.observation import Gap, Instrument, Recorder, Variable
 from observatory.observe import Observatory
 from observatory.schedules import Schedule
 from observatory.stimuli.battery import Battery
+from observatory.stimuli.tokenizer import load_tokenizer
 from observatory.watch import Watch
 
 if TYPE_CHECKING:
@@ -141,10 +142,7 @@ class SpecializationMonitor(SteppingCallback):
 
     def _find_tokenizer(self, trainer: L.Trainer) -> PreTrainedTokenizerBase:
         if isinstance(self._tokenizer, str):
-            from transformers import AutoTokenizer
-
-            loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(self._tokenizer, trust_remote_code=False)
-            return loaded
+            return load_tokenizer(self._tokenizer)
         found = self._tokenizer or getattr(getattr(trainer, "datamodule", None), "tokenizer", None)
         if found is None:
             raise ValueError(

@@ -17,7 +17,7 @@ from observatory.measure.layout import Layout
 from observatory.measure.reading import SharedPass, Tokens
 from observatory.measure.scene import Scene, contrasts, texts
 from observatory.measure.undisturbed import undisturbed
-from observatory.observation import Instrument, Observation, Variable
+from observatory.observation import Array, Instrument, Observation, Variable
 from observatory.stimuli.battery import Battery, load_battery
 from observatory.stimuli.tokens import encode
 
@@ -89,7 +89,7 @@ class Observatory:
                 previous=previous,
             )
             variables: dict[str, Variable] = {}
-            coordinates = {}
+            coordinates: dict[str, Array] = {}
             for instrument in self.instruments:
                 coordinates.update(instrument.coordinates(scene))
                 variables.update({f"{instrument.name}_{name}": v for name, v in instrument.measure(scene).items()})

@@ -12,10 +12,11 @@ from observatory.observe import Observatory
 from observatory.record.logbook import Logbook
 from observatory.replay.checkpoints import Checkpoint, find_checkpoints
 from observatory.stimuli.battery import Battery
+from observatory.stimuli.tokenizer import load_tokenizer
 from observatory.watch import Watch
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 
 def replay(
@@ -36,7 +37,7 @@ def replay(
         recorders: where observations go beside the logbook.
     """
     checkpoints = find_checkpoints(source)
-    observatory = Observatory(_load_tokenizer(tokenizer or checkpoints[-1].path), battery=battery)
+    observatory = Observatory(load_tokenizer(tokenizer or checkpoints[-1].path), battery=battery)
     logbook = Logbook(out)
     done = set(logbook.steps)
     due = [checkpoint for checkpoint in checkpoints if checkpoint.step not in done]
@@ -76,14 +77,4 @@ def _load_model(path: Path) -> PreTrainedModel:
     if missing := sorted(loading["missing_keys"]):
         raise ValueError(f"its file lacks {len(missing)} of the model's tensors, {missing[0]} among them")
     loaded: PreTrainedModel = model
-    return loaded
-
-
-def _load_tokenizer(path: str | Path) -> PreTrainedTokenizerBase:
-    from transformers import AutoTokenizer
-
-    try:
-        loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} holds no tokenizer; say where it is with --tokenizer") from error
     return loaded

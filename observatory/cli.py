@@ -1,0 +1,110 @@
+"""The commands, each a typed function; every one of them takes --config FILE.yaml too."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def demo(out: Path = Path("runs/demo"), seed: int = 0) -> None:
+    """Train a small model on the built-in corpus, watched live, and show when regions appear. Takes minutes on a CPU.
+
+    Args:
+        out: the run folder; if it exists, the next free name after it.
+        seed: of the model and of the corpus.
+    """
+    from observatory.train.demo import demo
+
+    demo(out, seed)
+
+
+def replay(source: Path, out: Path, battery: Path | None = None, tokenizer: Path | None = None) -> None:
+    """Measure the saved checkpoints of a run; what the logbook holds already is not done again.
+
+    Args:
+        source: the folder that holds step0, step1, ...
+        out: the logbook to write or to continue.
+        battery: a folder of data files, if not the built-in one.
+        tokenizer: where to load it from, if not from the checkpoints.
+    """
+    from observatory.record.console import ConsoleRecorder
+    from observatory.replay.engine import replay
+
+    replay(source, out, battery=battery, tokenizer=tokenizer, recorders=(ConsoleRecorder(),))
+
+
+def plot(logbook: Path, out: Path = Path("figures")) -> None:
+    """Draw the figures of a logbook as PNG and SVG.
+
+    Args:
+        logbook: the logbook, of a finished or a running run.
+        out: the folder for the figures.
+    """
+    from observatory.record.logbook import open_logbook
+    from observatory.review.plot import plot
+
+    for path in plot(open_logbook(logbook), out):
+        print(path)
+
+
+def battery_show(battery: Path | None = None) -> None:
+    """Show what the model is shown.
+
+    Args:
+        battery: a folder of data files, if not the built-in one.
+    """
+    from observatory.stimuli.battery import load_battery
+    from observatory.stimuli.display import show
+
+    show(load_battery(battery))
+
+
+def battery_audit(battery: Path | None = None, tokenizer: Path | None = None) -> None:
+    """Check the stimuli for anything but meaning that tells targets from controls. Fails if something is found.
+
+    Args:
+        battery: a folder of data files, if not the built-in one.
+        tokenizer: a folder with the tokenizer to check the tokens of, too.
+    """
+    from observatory.stimuli.audit import audit
+    from observatory.stimuli.battery import load_battery
+    from observatory.stimuli.display import show_audit
+    from observatory.stimuli.tokens import load_tokenizer
+
+    report = audit(load_battery(battery), load_tokenizer(tokenizer) if tokenizer else None)
+    show_audit(report)
+    if report.findings:
+        raise SystemExit(1)
+
+
+_COMMANDS: dict[str, Callable[..., None] | dict[str, Any]] = {
+    "demo": demo,
+    "replay": replay,
+    "plot": plot,
+    "battery": {"show": battery_show, "audit": battery_audit},
+}
+_TRAIN = "train"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs a command; a user's mistake ends it with one sentence instead of a traceback."""
+    from jsonargparse import auto_cli
+
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        if arguments[:1] == [_TRAIN]:
+            from observatory.train.cli import main as train
+
+            train(arguments[1:])
+        else:
+            auto_cli(_COMMANDS, args=arguments, prog="observatory", description=_help())
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"observatory: {error}") from error
+
+
+def _help() -> str:
+    return (
+        "Watch specialised regions appear inside a language model while it trains. To train: observatory train --help."
+    )

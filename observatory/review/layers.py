@@ -1,0 +1,48 @@
+"""Figure: in which layers each domain is told apart, over training."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import numpy as np
+import xarray as xr
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from observatory.review.style import TokenAxis, style
+
+
+def layers(logbook: xr.Dataset, space: str = "mlp", pooling: str = "mean") -> Figure:
+    """The emergence index of regions chosen within one layer: a panel a domain, layers upwards, one colour scale."""
+    index = logbook["contrast_index_by_layer"].sel(space=space, pooling=pooling)
+    domains = [str(name) for name in index["domain"].values]
+    largest = float(np.nanmax(np.abs(index.values))) if np.isfinite(index.values).any() else 1.0
+    axis = TokenAxis.of(logbook)
+    columns = min(len(domains), 2)
+    rows = ceil(len(domains) / columns)
+    with style():
+        figure = Figure(figsize=(7.0, 0.6 + 1.75 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        for panel, domain in zip(panels.flat, domains, strict=False):
+            mesh = panel.pcolormesh(
+                axis.edges,
+                np.arange(index.sizes["layer"] + 1) - 0.5,
+                np.ma.masked_invalid(index.sel(domain=domain).transpose("layer", "step").values),
+                norm=TwoSlopeNorm(0.0, -largest, largest),
+                cmap="RdBu_r",
+                rasterized=True,
+            )
+            panel.set_facecolor("#DDDDDD")
+            panel.set_title(domain)
+            panel.yaxis.set_major_locator(MaxNLocator(integer=True))
+        for panel in list(panels.flat)[len(domains) :]:
+            panel.set_axis_off()
+        for panel in panels[-1]:
+            axis.draw(panel)
+        for panel in panels[:, 0]:
+            panel.set_ylabel("layer")
+        figure.colorbar(
+            mesh, ax=panels, label=f"emergence index $E$ within the layer\n({space}, {pooling} token pooling)"
+        )
+    return figure

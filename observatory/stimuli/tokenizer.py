@@ -1,0 +1,22 @@
+"""Loading a tokenizer from where its model was saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
+    """From a folder or a name on the hub; code that comes with it is never run."""
+    from transformers import AutoTokenizer
+
+    try:
+        loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{source} holds no tokenizer; give the folder or the hub name of the one the model was trained with"
+        ) from error
+    return loaded

@@ -1,0 +1,64 @@
+"""The demo: a small model trains on the built-in corpus, is watched, and ends with figures and a table."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from observatory.record.logbook import open_logbook
+from observatory.review.plot import plot
+from observatory.review.summary import summary
+from observatory.train.cli import main as train
+
+_PACKAGES = ("observatory", "torch", "lightning", "transformers", "h5py", "numpy")
+
+
+def demo(out: Path, seed: int) -> Path:
+    """Trains, draws and prints; returns the run folder."""
+    folder = _next_free(out)
+    folder.mkdir(parents=True)
+    recipe = _recipe(folder, seed)
+    (folder / "config.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    train(["fit", "--config", str(folder / "config.yaml")])
+    logbook = open_logbook(folder / "observations.h5")
+    figures = plot(logbook, folder / "figures")
+    (folder / "run.json").write_text(json.dumps(_provenance(logbook.attrs, recipe, seed), indent=1, default=str))
+    console = Console()
+    console.print(summary(logbook))
+    console.print(f"Figures: {', '.join(str(path) for path in figures if path.suffix == '.png')}")
+    console.print(f"Logbook: {folder / 'observations.h5'} ({logbook.sizes['step']} observations)")
+    return folder
+
+
+def _recipe(folder: Path, seed: int) -> dict[str, Any]:
+    """The packaged recipe, with its outputs sent to the run folder."""
+    recipe: dict[str, Any] = yaml.safe_load((files("observatory.configs") / "demo.yaml").read_text())
+    recipe["seed_everything"] = seed
+    recipe["data"]["init_args"]["seed"] = seed
+    recipe["trainer"]["default_root_dir"] = str(folder)
+    outputs = {"SpecializationMonitor": ("out", "observations.h5"), "PythiaCheckpoints": ("folder", "checkpoints")}
+    for callback in recipe["trainer"]["callbacks"]:
+        argument, name = outputs[callback["class_path"].rpartition(".")[2]]
+        callback["init_args"][argument] = str(folder / name)
+    return recipe
+
+
+def _provenance(attributes: dict[str, Any], recipe: dict[str, Any], seed: int) -> dict[str, Any]:
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        "seed": seed,
+        "battery": attributes.get("battery"),
+        "config": recipe,
+    }
+
+
+def _next_free(path: Path) -> Path:
+    candidates = (path, *(path.with_name(f"{path.name}-{number}") for number in range(2, 1_000_000)))
+    return next(candidate for candidate in candidates if not candidate.exists())
