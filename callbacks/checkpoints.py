@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lightning as L
-from transformers import PreTrainedModel
 
+from observatory.callbacks.pretrained import find_pretrained
 from observatory.callbacks.stepping import SteppingCallback
 from observatory.replay.checkpoints import PROGRESS_FILE
 from observatory.schedules import Schedule
@@ -46,23 +46,19 @@ class PythiaCheckpoints(SteppingCallback):
     def act(self, trainer: L.Trainer, module: L.LightningModule, step: int, tokens: int) -> None:
         if not trainer.is_global_zero:
             return
+        model = find_pretrained(module)
+        if model is None:
+            raise ValueError(
+                f"PythiaCheckpoints saves transformers models, and {type(module).__name__} holds none; its children are "
+                f"{', '.join(name for name, _ in module.named_children()) or 'none'}"
+            )
         tokenizer = self._tokenizer or getattr(getattr(trainer, "datamodule", None), "tokenizer", None)
         final = self._folder / f"step{step}"
         partial = self._folder / f".step{step}.partial"
         shutil.rmtree(partial, ignore_errors=True)
-        _pretrained(module).save_pretrained(partial)
+        model.save_pretrained(partial)
         if tokenizer is not None:
             tokenizer.save_pretrained(partial)
         (partial / PROGRESS_FILE).write_text(json.dumps({"step": step, "tokens": tokens}))
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
-
-
-def _pretrained(module: L.LightningModule) -> PreTrainedModel:
-    for part in module.modules():
-        if isinstance(part, PreTrainedModel):
-            return part
-    raise ValueError(
-        f"PythiaCheckpoints saves transformers models, and {type(module).__name__} holds none; its children are "
-        f"{', '.join(name for name, _ in module.named_children()) or 'none'}"
-    )

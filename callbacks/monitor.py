@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import numpy as np
-from observatory.record.console import ConsoleRecorder
-from observatory.record.logbook import Logbook
+from torch import Tensor
 
+from observatory.callbacks.pretrained import find_pretrained
 from observatory.callbacks.stepping import SteppingCallback
 from observatory.measure.layout import Layout
 from observatory.observation import Gap, Instrument, Recorder, Variable
 from observatory.observe import Observatory
+from observatory.record.console import ConsoleRecorder
+from observatory.record.logbook import Logbook
 from observatory.schedules import Schedule
 from observatory.stimuli.battery import Battery
 from observatory.stimuli.tokenizer import load_tokenizer
@@ -66,7 +67,7 @@ class SpecializationMonitor(SteppingCallback):
         self._instruments = instruments
         self._recorders = tuple(recorders) if recorders is not None else (ConsoleRecorder(),)
         self._layout = layout
-        self._loss: float | None = None
+        self._loss: Tensor | None = None
         self._resumed = False
         self._watch: Watch | None = None
 
@@ -86,7 +87,7 @@ class SpecializationMonitor(SteppingCallback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._loss = _loss(outputs, trainer.accumulate_grad_batches)
+        self._loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -98,9 +99,11 @@ class SpecializationMonitor(SteppingCallback):
 
     def act(self, trainer: L.Trainer, module: L.LightningModule, step: int, tokens: int) -> None:
         assert self._watch is not None
-        loss = Variable((), np.float64(np.nan if self._loss is None else self._loss), {"long_name": "training loss"})
+        # Lightning has divided the loss by the number of batches that make a step.
+        loss = np.nan if self._loss is None else float(self._loss) * trainer.accumulate_grad_batches
+        extras = {"train_loss": Variable((), np.array(loss), {"long_name": "training loss", "units": "nats/token"})}
         try:
-            self._watch.observe(module, step, tokens=tokens, extras={"train_loss": loss})
+            self._watch.observe(module, step, tokens=tokens, extras=extras)
         except Exception as error:
             if not self._watch.observed:
                 raise
@@ -158,13 +161,5 @@ def _next_free(path: Path) -> Path:
 
 
 def _attributes(module: L.LightningModule) -> dict[str, str]:
-    config = next(
-        (m.config for m in module.modules() if hasattr(m, "config") and hasattr(m.config, "to_json_string")), None
-    )
-    return {} if config is None else {"model_config": json.dumps(json.loads(config.to_json_string()))}
-
-
-def _loss(outputs: Any, accumulated: int) -> float | None:
-    """What the training step returned; Lightning has divided it by the number of batches that make a step."""
-    loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
-    return None if loss is None else float(loss) * accumulated
+    model = find_pretrained(module)
+    return {} if model is None else {"model_config": model.config.to_json_string(use_diff=False)}

@@ -20,7 +20,13 @@ def demo(out: Path = Path("runs/demo"), seed: int = 0) -> None:
     demo(out, seed)
 
 
-def replay(source: Path, out: Path, battery: Path | None = None, tokenizer: Path | None = None) -> None:
+def train() -> None:
+    """Train with any recipe: `observatory train fit --config configs/X.yaml`; more under `observatory train --help`."""
+
+
+def replay(
+    source: Path, out: Path = Path("observations.h5"), battery: Path | None = None, tokenizer: Path | None = None
+) -> None:
     """Measure the saved checkpoints of a run; what the logbook holds already is not done again.
 
     Args:
@@ -71,7 +77,7 @@ def battery_audit(battery: Path | None = None, tokenizer: Path | None = None) ->
     from observatory.stimuli.audit import audit
     from observatory.stimuli.battery import load_battery
     from observatory.stimuli.display import show_audit
-    from observatory.stimuli.tokens import load_tokenizer
+    from observatory.stimuli.tokenizer import load_tokenizer
 
     report = audit(load_battery(battery), load_tokenizer(tokenizer) if tokenizer else None)
     show_audit(report)
@@ -81,30 +87,26 @@ def battery_audit(battery: Path | None = None, tokenizer: Path | None = None) ->
 
 _COMMANDS: dict[str, Callable[..., None] | dict[str, Any]] = {
     "demo": demo,
+    "train": train,
     "replay": replay,
     "plot": plot,
     "battery": {"show": battery_show, "audit": battery_audit},
 }
-_TRAIN = "train"
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command; a user's mistake ends it with one sentence instead of a traceback."""
     from jsonargparse import auto_cli
 
+    import observatory
+
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        if arguments[:1] == [_TRAIN]:
-            from observatory.train.cli import main as train
+        if arguments[:1] == ["train"]:
+            from observatory.train.cli import main as train_main
 
-            train(arguments[1:])
+            train_main(arguments[1:])  # Lightning's own command line, with its own subcommands
         else:
-            auto_cli(_COMMANDS, args=arguments, prog="observatory", description=_help())
+            auto_cli(_COMMANDS, args=arguments, prog="observatory", description=observatory.__doc__)
     except (ValueError, OSError) as error:
         raise SystemExit(f"observatory: {error}") from error
-
-
-def _help() -> str:
-    return (
-        "Watch specialised regions appear inside a language model while it trains. To train: observatory train --help."
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from observatory.observation import Gap, Recorder
 from observatory.observe import Observatory
@@ -71,10 +71,10 @@ def _observe(watch: Watch, checkpoint: Checkpoint) -> None:
 def _load_model(path: Path) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
-    model, loading = AutoModelForCausalLM.from_pretrained(
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
         path, trust_remote_code=False, use_safetensors=True, output_loading_info=True
     )
+    model, loading = loaded
     if missing := sorted(loading["missing_keys"]):
         raise ValueError(f"its file lacks {len(missing)} of the model's tensors, {missing[0]} among them")
-    loaded: PreTrainedModel = model
-    return loaded
+    return cast("PreTrainedModel", model)
