@@ -116,3 +116,9 @@ def test_an_answer_has_the_ids_that_follow_its_prompt(name: str) -> None:
 def test_an_answer_that_melts_into_its_prompt_is_refused() -> None:
     with pytest.raises(ValueError, match="'t' does not begin with a token of its own after the prompt 'the ca'"):
         encode_answers(byte_level(), ["the ca"], ["t"])
+
+
+def test_a_text_that_brings_a_space_of_its_own_starts_like_the_others() -> None:
+    for tokenizer, _, _ in TOKENIZERS.values():
+        with_space, without = encode(tokenizer, [" the cat", "the cat"])
+        assert with_space == without

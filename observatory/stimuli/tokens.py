@@ -1,9 +1,9 @@
 """From texts to the token ids that a model is shown, so that every stimulus starts alike.
 
 A stimulus is the tokenizer's beginning-of-text token (its end-of-text token where it has no other), then the
-text with a space in front, so that the first word is the same token as the same word later. There is no
-padding and no truncation. Position 0, an attention sink, is never read by an instrument; a tokenizer with
-neither token puts the first word there, and the audit says so.
+text with one space in front where that makes the first word the same token as the same word later; space that
+the text brings does not count. There is no padding and no truncation. Position 0, an attention sink, is never
+read by an instrument; a tokenizer with neither token puts the first word there, and the audit says so.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def encode(tokenizer: Any, texts: Sequence[str], context: int | None = None) -> 
 def stimulus_ids(tokenizer: Any, texts: Sequence[str]) -> list[Ids]:
     """The same without the checks, for the audit, which lists what is wrong."""
     prefix, lead = first_token(tokenizer), leading_space(tokenizer)
-    plain = plain_ids(tokenizer, [lead + text for text in texts])
+    plain = plain_ids(tokenizer, [lead + text.lstrip() for text in texts])
     return [ids if prefix is None or ids[:1] == (prefix,) else (prefix, *ids) for ids in plain]
 
 

@@ -33,7 +33,7 @@ instead of a speech the guide read us an old letter
 the choir will sing at the opening of the new theatre
 either the road was closed or the driver took a wrong turn
 a heron stood at the edge of the pond all morning
-of the two paintings the one on the left is the older
+the one on the left is the older of these paintings
 the captain of the team wore a scarf in the school colours
 when the market moved the cafe on the square lost its charm
 every house in that street has a blue door and a brass bell
