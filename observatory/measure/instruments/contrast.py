@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from observatory.measure import regions
@@ -179,7 +179,9 @@ def _previous_region(scene: Scene, space: str) -> Bool[Tensor, "pooling domain u
     return torch.cat([stored[..., layer, :width] for layer, width in enumerate(scene.anatomy.widths(space))], dim=-1)
 
 
-def _unflatten(flat: Tensor, widths: tuple[int, ...], fill: float) -> Float[Tensor, "pooling domain layer unit"]:
+def _unflatten(
+    flat: Shaped[Tensor, "pooling domain unit"], widths: tuple[int, ...], fill: float | bool
+) -> Shaped[Tensor, "pooling domain layer unit_of_layer"]:
     widest = max(widths)
     return torch.stack(
         [torch.nn.functional.pad(part, (0, widest - part.shape[-1]), value=fill) for part in _layers(flat, widths)],
