@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from test_tokens import byte_level, words
 
 from observatory.stimuli.audit import TOLERATED, audit
 from observatory.stimuli.battery import Battery, Domain, Family, Item, Pair, Task, load_battery
+from observatory.stimuli.battery_tables import tables
 from observatory.stimuli.display import show, show_audit
 from observatory.stimuli.generators import SURFACE_GRAMMARS
 from observatory.stimuli.leaks import area_under_curve, leak, scores, word_weights
@@ -171,18 +173,20 @@ def test_the_published_kind_of_contrast_leaks_where_ours_does_not() -> None:
     assert leak(first, second) > TOLERATED[1]
 
 
-def test_the_documented_numbers_are_those_of_the_audit() -> None:
+def test_the_documented_tables_are_those_of_the_battery() -> None:
     text = DOCS.read_text(encoding="utf-8")
-    result = audit(load_battery())
-    for domain in result.leaks:
-        assert f"| {domain.domain} | {len(domain.leaks)} | {domain.lowest:.2f} | {domain.highest:.2f} |" in text
-    for row in result.families:
-        assert f"| `{row.name}` | {row.items} |" in text
-    for one in load_battery().domains:
-        for f in one.families:
-            assert f.items[0].target in text
-            assert f.items[0].control in text
-    assert result.hash in text
+    for table in tables(load_battery()):
+        assert table in text, "run `python -m observatory.stimuli.battery_tables` and put what it prints into the docs"
+
+
+def test_the_documented_domain_is_added_as_the_docs_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocks = dict(re.findall(r"```(json|python)\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL))
+    (tmp_path / "music.json").write_text(blocks["json"], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    exec(blocks["python"])
+    assert capsys.readouterr().out == "['language', 'math', 'music', 'physical', 'social']\nTrue\n"
 
 
 def test_the_battery_and_its_audit_are_shown() -> None:
