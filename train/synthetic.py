@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 
 import numpy as np
@@ -55,7 +55,7 @@ class SyntheticData(SequenceData):
         sequence_length: int = 128,
         batch_size: int = 32,
         seed: int = 0,
-        vocab_size: int = 2048,
+        vocab_size: int = 4096,
         workers: int = 0,
     ) -> None:
         """
@@ -64,7 +64,7 @@ class SyntheticData(SequenceData):
             sequence_length: Tokens in a sequence.
             batch_size: Sequences in a batch of one rank.
             seed: Seed of the text. Each seed is another text from the same distribution.
-            vocab_size: Size of the tokenizer that is trained.
+            vocab_size: The most entries that the tokenizer may have; at some 2600 every word is one token.
             workers: Processes that make batches ahead; 0 makes them in the training process.
         """
         super().__init__(sequence_length, batch_size, workers)
@@ -78,7 +78,8 @@ class SyntheticData(SequenceData):
         return CorpusSequences(self.corpus, self.tokenizer, self.sequence_length, self.seed)
 
 
-def corpus_tokenizer(vocab_size: int = 2048) -> PreTrainedTokenizerFast:
+@cache
+def corpus_tokenizer(vocab_size: int = 4096) -> PreTrainedTokenizerFast:
     """The tokenizer for all that the grammars can write, in equal parts."""
     corpus = Corpus(GRAMMARS, TASK_GRAMMARS, Mixture({name: Source() for name in GRAMMARS}), HeldOut())
     documents = islice(corpus.documents(random.Random("tokenizer"), step=0), _TOKENIZER_DOCUMENTS)

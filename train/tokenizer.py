@@ -44,7 +44,7 @@ class WordEncoder:
         self._words: dict[str, Sequence[int]] = {}
 
     def __call__(self, text: str) -> list[int]:
-        if "  " in text or " \n" in text:  # runs of white space are pieces of their own
+        if "  " in text or " \n" in text or text.endswith(" "):  # more space than one between words
             return list(self._encode(text))
         ids: list[int] = []
         for word in text.split(" "):
