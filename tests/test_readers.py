@@ -51,6 +51,12 @@ ITEM = {
             "2 + 1 Say 3 or 4.",
             " 4",
         ),
+        (
+            {"concatenation": "?", "suffix": "Say {correct_answer}."},
+            "2 + 2? Say 4.",
+            "2 + 1? Say 3.",
+            " 4",
+        ),
         ({"merging_sign": " is "}, "2 + 2", "2 + 1", " is 4"),
         ({"merging_sign": "=", "force_base_evaluation": True, "anything": [1]}, "2 + 2", "2 + 1", " =4"),
     ],

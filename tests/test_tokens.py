@@ -78,6 +78,18 @@ def test_without_the_leading_space_shuffling_would_change_the_tokens() -> None:
     assert sorted(ordered) != sorted(shuffled)
 
 
+def test_a_tokenizer_that_adds_its_first_token_against_orders_does_not_get_it_twice() -> None:
+    class Stubborn:
+        """Adds its beginning token whatever it is told."""
+
+        bos_token_id = 0
+
+        def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
+            return {"input_ids": [0, *(len(word) for word in text.split())]}
+
+    assert encode(Stubborn(), ["a bc def"]) == [(0, 1, 2, 3)]
+
+
 def test_a_text_longer_than_the_context_is_refused_with_both_lengths() -> None:
     tokenizer = words()
     with pytest.raises(ValueError, match=r"'the cat sat on the mat' is 6 tokens long and the model takes 5; shorten"):
