@@ -164,6 +164,14 @@ def test_the_built_in_battery_passes_with_and_without_a_tokenizer() -> None:
     assert audit(ours, tokenizer=byte_level(), context=512).passed
 
 
+def test_words_do_not_carry_over_between_domains_either() -> None:
+    """A region is also measured on the other domains' contrasts, where a shared cue would look like a shared region."""
+    families = load_battery().families
+    areas = [leak(f, g) for f in families for g in families if f.domain != g.domain]
+    assert min(areas) > 0.3
+    assert max(areas) < 0.7
+
+
 def test_the_published_kind_of_contrast_leaks_where_ours_does_not() -> None:
     """Two draws of hard and easy sums stand for two families: words alone tell them apart."""
     grammar = SURFACE_GRAMMARS["math"]["hard_sums"]

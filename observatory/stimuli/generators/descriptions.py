@@ -22,7 +22,7 @@ CONTROLS: Mapping[str, Mapping[str, str]] = {
         "hard_sums": "sums of one-digit numbers",
         "symbols": "the same numbers and letters in the same places, with list punctuation for the operators",
         "number_sentences": "the same number words read out, with no operation",
-        "word_problems": "the same numbers as names of gates, huts and lorries",
+        "word_problems": "the same numbers as names of gates, tents and lorries",
         "comparisons": "the same numbers compared in what numbers do not have",
         "sequences": "the same terms out of order, as the print on a thing",
     },

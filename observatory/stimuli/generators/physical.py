@@ -16,8 +16,8 @@ def falling(rng: random.Random) -> Contrast:
     """A body goes down from one place to another; in the control it changes lists."""
     thing, day = rng.choice(OBJECTS), rng.choice(DAYS)
     fell = pick(rng, "fell rolled skidded plummeted tumbled toppled slipped plunged bounced")
-    high = pick(rng, "shelf ledge roof ramp staircase cliff balcony tower")
-    low = pick(rng, "floor carpet pavement ditch lawn gutter valley")
+    high = pick(rng, "ledge roof ramp staircase cliff balcony scaffold")
+    low = pick(rng, "floor carpet pavement ditch lawn gutter")
     passed = pick(rng, "converted switched reverted migrated defaulted")
     one, two = rng.sample(words("inventory dossier register ledger schedule index archive agenda"), 2)
     return Contrast(
