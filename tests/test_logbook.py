@@ -363,6 +363,24 @@ def test_a_journal_that_lost_frames_which_the_file_has_is_made_again_from_it(
         assert logbook.steps == (0, 1, 2, 3)
 
 
+def test_a_damaged_journal_that_no_file_can_mend_gives_what_comes_before_the_damage_and_keeps_the_rest(
+    path: Path,
+) -> None:
+    with Logbook(path) as logbook:
+        for step in range(4):
+            logbook.record(observation(step))
+    path.unlink()
+    data = bytearray(journal_of(path).read_bytes())
+    data[len(data) // 2] ^= 1
+    journal_of(path).write_bytes(data)
+    with Logbook(path) as logbook:
+        assert logbook.steps == (0, 1)
+        logbook.record(observation(2, edition=1))
+    (kept,) = path.parent.glob("*.damaged-*")
+    assert bytes(data).endswith(kept.read_bytes())
+    assert open_logbook(path)["probe_edition"].values.tolist() == [0, 0, 1]
+
+
 def test_a_journal_made_again_is_not_mistaken_for_one_that_lost_frames(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

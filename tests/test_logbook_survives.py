@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import pytest
@@ -56,21 +57,22 @@ def run_child(
     operations: range,
     boundary: int = 0,
     torn: int = 0,
-    killed_after: float | None = None,
+    killed_after: tuple[int, float] | None = None,
 ) -> list[str]:
-    """What the child said until it was dead."""
+    """What the child said until it was dead: killed so many seconds after so many acknowledgements, if asked."""
     assert nursery.stdin is not None
     assert nursery.stdout is not None
     nursery.stdin.write(f"{path} {operations.start} {operations.stop} {boundary} {torn}\n")
     nursery.stdin.flush()
     said: list[str] = []
     for line in nursery.stdout:
-        words = line.strip()
-        if words.startswith("pid ") and killed_after is not None:
-            threading.Timer(killed_after, os.kill, (int(words[4:]), signal.SIGKILL)).start()
-        if words == "dead":
+        said.append(line.strip())
+        if said[-1] == "dead":
             return said
-        said.append(words)
+        acknowledged = sum(words.startswith("did ") for words in said)
+        if killed_after is not None and acknowledged == killed_after[0]:
+            threading.Timer(killed_after[1], os.kill, (int(said[0].removeprefix("pid ")), signal.SIGKILL)).start()
+            killed_after = None
     raise AssertionError("the nursery ended")
 
 
@@ -102,11 +104,13 @@ def assert_consistent(path: Path, said: list[str], acknowledged: int) -> int:
 def test_thirty_kills_in_a_row_lose_nothing_that_was_acknowledged(nursery: Nursery, folder: Path) -> None:
     chance, path, number = random.Random(1), folder / "observations.h5", 0
     for _ in range(30):
-        said = run_child(nursery, path, range(number, 10**6), killed_after=chance.uniform(0, 0.08))
+        said = run_child(
+            nursery, path, range(number, 10**6), killed_after=(chance.randrange(4), chance.uniform(0, 0.04))
+        )
         if path.exists():
             xarray.open_dataset(path, engine="h5netcdf").close()
         number = assert_consistent(path, said, number)
-    assert number > 30, "the children lived long enough to record something"
+    assert number > 30
 
 
 def test_a_death_before_any_call_that_changes_a_file_loses_nothing(nursery: Nursery, folder: Path) -> None:
@@ -145,6 +149,36 @@ def test_a_death_while_the_journal_is_made_again_loses_nothing(nursery: Nursery,
             break
     assert boundary > 20
     assert number == 3
+
+
+def test_every_record_is_synced_before_it_is_acknowledged_and_every_file_before_it_is_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No kill shows a missing fsync: only the order of the calls does."""
+    calls: list[str] = []
+
+    def noted(name: str) -> Callable[..., Any]:
+        call = getattr(os, name)
+
+        def note(target: Any, *others: Any) -> Any:
+            path = os.readlink(f"/proc/self/fd/{target}") if isinstance(target, int) else str(target)
+            calls.append(f"{name} {path.removeprefix(str(tmp_path)) or 'folder'}")
+            return call(target, *others)
+
+        return note
+
+    with Logbook(tmp_path / "a.h5") as logbook:
+        for name in ("pwrite", "fsync", "replace"):
+            monkeypatch.setattr(os, name, noted(name))
+        logbook.record(observation(0))
+        monkeypatch.undo()
+    assert calls == [
+        "pwrite /a.h5.journal",
+        "fsync /a.h5.journal",
+        "fsync /a.h5.publishing",
+        "replace /a.h5.publishing",
+        "fsync folder",
+    ]
 
 
 def test_a_full_disk_is_an_error_that_changes_nothing_and_passes(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ class Logbook(Recorder):
         self._published_size = 0
         self._unpublished = 0
         """Frames that the HDF5 file does not have yet."""
+        self._warned = False
         self._describe(given)
         self._try_to_publish()
 
@@ -108,6 +109,7 @@ class Logbook(Recorder):
         replace_file(self.path, [pieces], self.path.with_name(self.path.name + ".publishing"))
         self._published_size = len(pieces)
         self._unpublished = 0
+        self._warned = False
 
     def close(self) -> None:
         """Publish what is not published yet and let the next writer in. Closing twice is harmless."""
@@ -158,9 +160,12 @@ class Logbook(Recorder):
             self.publish()
         except (OSError, MemoryError) as error:
             self._unpublished += 1
+            if self._warned:
+                return
+            self._warned = True
             logger.warning(
-                "%s could not be brought up to date (%s); the observations are safe in its journal, and the "
-                "next record or close tries again",
+                "%s could not be brought up to date (%s); the observations are safe in its journal, and every "
+                "record and close tries again",
                 self.path,
                 error,
             )
