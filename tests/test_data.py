@@ -152,6 +152,12 @@ def test_token_files_are_mapped_and_not_read(tmp_path: Path, dtype: str) -> None
     assert data.vocab_size == 50
 
 
+def test_without_a_seed_the_order_is_that_of_the_file(tmp_path: Path) -> None:
+    np.arange(50, dtype="uint16").tofile(tmp_path / "tokens.bin")
+    data = TokenFileData(str(tmp_path / "tokens.bin"), 50, sequence_length=10, batch_size=5, seed=None)
+    assert next(iter(data.train_dataloader()))["input_ids"].flatten().tolist() == list(range(50))
+
+
 def test_token_ids_beyond_the_vocabulary_are_refused(tmp_path: Path) -> None:
     np.full(64, 50, dtype="uint16").tofile(tmp_path / "tokens.bin")
     data = TokenFileData(str(tmp_path / "tokens.bin"), vocab_size=50, sequence_length=16, batch_size=1)
@@ -173,9 +179,8 @@ def test_bad_token_files_are_refused_before_training(
 ) -> None:
     if content is not None:
         (tmp_path / "tokens.bin").write_bytes(content)
-    data = TokenFileData(str(tmp_path / "tokens.bin"), vocab_size=50, sequence_length=16, batch_size=1)
     with pytest.raises(error, match=words):
-        data.train_dataloader()
+        TokenFileData(str(tmp_path / "tokens.bin"), vocab_size=50, sequence_length=16, batch_size=1)
 
 
 @pytest.mark.parametrize("settings", [{"sequence_length": 1}, {"batch_size": 0}])

@@ -23,12 +23,12 @@ class Sequences(ABC):
 
 
 class PackedSequences(Sequences):
-    """Cuts one long row of tokens into sequences and deals them in a new random order every epoch.
+    """Cuts one long row of tokens into sequences, dealt in order or in a new random order every epoch.
 
     The step makes no difference: what is in a file is there from the start.
     """
 
-    def __init__(self, tokens: np.ndarray[Any, Any], length: int, seed: int = 0) -> None:
+    def __init__(self, tokens: np.ndarray[Any, Any], length: int, seed: int | None = 0) -> None:
         if len(tokens) < length:
             raise ValueError(
                 f"the data has {len(tokens)} tokens, fewer than one sequence of {length}; give more text or a "
@@ -50,4 +50,6 @@ class PackedSequences(Sequences):
         return self._count
 
     def _shuffle(self, epoch: int) -> np.ndarray[Any, Any]:
+        if self._seed is None:
+            return np.arange(self._count)
         return np.random.default_rng([self._seed, epoch]).permutation(self._count)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +23,7 @@ class TokenFileData(SequenceData):
         tokenizer: str | None = None,
         sequence_length: int = 2048,
         batch_size: int = 32,
-        seed: int = 0,
+        seed: int | None = 0,
         workers: int = 0,
     ) -> None:
         """
@@ -35,26 +34,24 @@ class TokenFileData(SequenceData):
             tokenizer: Folder or hub name of the tokenizer that made the file, to be kept with the run.
             sequence_length: Tokens in a sequence.
             batch_size: Sequences in a batch of one rank.
-            seed: Seed of the order in which sequences come.
+            seed: Seed of the order in which sequences come; none keeps the order of the file.
             workers: Processes that make batches ahead; 0 makes them in the training process.
         """
         super().__init__(sequence_length, batch_size, workers)
-        self.seed = seed
         self.vocab_size = vocab_size
-        self.file = Path(file)
-        self.dtype = np.dtype(dtype)
+        packed = PackedSequences(map_tokens(Path(file), np.dtype(dtype)), sequence_length, seed)
+        self._sequences = _Checked(packed, vocab_size, file)
         self.tokenizer = load_tokenizer(tokenizer) if tokenizer else None
 
-    @cached_property
+    @property
     def sequences(self) -> Sequences:
-        packed = PackedSequences(map_tokens(self.file, self.dtype), self.sequence_length, self.seed)
-        return _Checked(packed, self.vocab_size, self.file)
+        return self._sequences
 
 
 class _Checked(Sequences):
     """Refuses ids that the model doesn't have; checked as they are read, since a scan of the Pile takes hours."""
 
-    def __init__(self, inner: Sequences, vocab_size: int, file: Path) -> None:
+    def __init__(self, inner: Sequences, vocab_size: int, file: str) -> None:
         self.length = inner.length
         self._inner = inner
         self._vocab_size = vocab_size
