@@ -107,10 +107,11 @@ def wheel(checkout: Path) -> Path:
 
 
 class Imported(NamedTuple):
-    """Where the names came from, by form of installation, and where they should have."""
+    """Where the names came from, by form of installation, and where they should have; the editable one's command."""
 
     found: dict[str, dict[str, str]]
     homes: dict[str, Path]
+    command: Path
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +136,7 @@ def imported(checkout: Path, wheel: Path) -> Imported:
     return Imported(
         found=json.loads(printed.splitlines()[-1]),
         homes={"checkout": checkout, "wheel": unzipped, "editable": edited},
+        command=python.with_name("observatory"),
     )
 
 
@@ -143,6 +145,10 @@ def test_the_library_its_callbacks_and_its_training_import_from(form: str, impor
     found = imported.found[form]
     assert tuple(found) == NAMES, found
     assert all(Path(file).is_relative_to(imported.homes[form].resolve()) for file in found.values()), found
+
+
+def test_the_installed_command_starts(imported: Imported, tmp_path: Path) -> None:
+    assert "demo" in run(imported.command, "--help", cwd=tmp_path)
 
 
 def test_the_wheel_holds_every_file_of_the_library_and_nothing_else(checkout: Path, wheel: Path) -> None:
