@@ -280,7 +280,14 @@ def foreign_hdf5(path: Path) -> None:
         file["data"] = 1
 
 
-@pytest.mark.parametrize("make", [foreign_hdf5, lambda path: path.write_text("my notes")], ids=["HDF5", "text"])
+def other_format(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"format": "another", "format_version": "1.0", "journal": "x", "journal_end": 1})
+
+
+@pytest.mark.parametrize(
+    "make", [foreign_hdf5, other_format, lambda path: path.write_text("my notes")], ids=["HDF5", "other format", "text"]
+)
 @pytest.mark.parametrize("use", [Logbook, open_logbook])
 def test_a_foreign_file_is_refused_and_untouched(
     path: Path, make: Callable[[Path], object], use: Callable[[Path], object]
