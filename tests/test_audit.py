@@ -19,7 +19,7 @@ from observatory.stimuli.battery import Battery, Domain, Family, Item, Pair, Tas
 from observatory.stimuli.battery_tables import tables
 from observatory.stimuli.display import show, show_audit
 from observatory.stimuli.generators import SURFACE_GRAMMARS
-from observatory.stimuli.leaks import area_under_curve, leak, scores, word_weights
+from observatory.stimuli.leaks import area_under_curve, leak, placed_words_of, scores, word_weights
 
 DOCS = Path(__file__).parent.parent / "docs" / "battery.md"
 
@@ -68,6 +68,21 @@ def test_a_leak_is_measured_on_the_other_family() -> None:
     disjoint = family("h", ("she longs", "she spins"))
     reversed_ = family("i", ("she rusts", "she hopes"))
     assert [leak(source, g) for g in (same, disjoint, reversed_)] == [1.0, 0.5, 0.0]
+
+
+def test_a_word_that_changes_its_place_alike_in_two_families_is_a_leak() -> None:
+    """Person and thing exchanged: the same words, yet `the` came first in every control, and an untrained
+    network told the targets apart by it in every such family (Hedges' g up to 1.6)."""
+    swapped = (
+        family("f", ("Ann by the sign thinks so", "the sign by Ann shows so")),
+        family("g", ("Bob near the van hopes for rain", "the van near Bob calls for rain")),
+    )
+    assert leak(*swapped) == 0.5
+    assert leak(*swapped, placed_words_of) == 1.0
+    assert any("words and their places tell the targets" in text for _, text in found(battery(*swapped)))
+    reordered = (family("f", ("the cat sat here", "cat the sat here")), family("g", ("the owl is in", "owl the is in")))
+    assert leak(*reordered, placed_words_of) == 1.0
+    assert found(battery(*reordered)) == []
 
 
 def test_a_battery_without_faults_has_no_finding() -> None:
@@ -159,8 +174,10 @@ def test_the_built_in_battery_passes_with_and_without_a_tokenizer() -> None:
     plain = audit(ours)
     assert plain.findings == ()
     for domain in plain.leaks:
-        assert TOLERATED[0] <= domain.lowest
-        assert domain.highest <= TOLERATED[1]
+        ranges = [domain.words] if domain.domain == "language" else [domain.words, domain.placed_words]
+        for lowest, highest in ranges:
+            assert TOLERATED[0] <= lowest
+            assert highest <= TOLERATED[1]
     assert audit(ours, tokenizer=byte_level(), context=512).passed
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from observatory.stimuli.battery import Battery, Domain, Family, Task
 from observatory.stimuli.findings import Finding, some
-from observatory.stimuli.leaks import leak
+from observatory.stimuli.leaks import leak, placed_words_of
 from observatory.stimuli.token_audit import TokenTable, audit_tokens
 
 TOLERATED = (0.35, 0.65)
@@ -22,11 +22,15 @@ FEWEST_TEMPLATES = 4
 
 @dataclass(frozen=True)
 class Leak:
-    """How well the words of one family tell the targets of another from its controls; .5 is not at all."""
+    """How well one family's words tell the targets of another from its controls; .5 is not at all."""
 
     source: str
     destination: str
     area: float
+    placed_area: float
+    """The same for words together with their places."""
+    order_is_the_contrast: bool
+    """Whether the controls of both are their targets' own words in another order: places then tell by design."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +41,14 @@ class DomainLeaks:
     leaks: tuple[Leak, ...]
 
     @property
-    def lowest(self) -> float:
-        """The smallest area under the curve."""
-        return min(one.area for one in self.leaks)
+    def words(self) -> tuple[float, float]:
+        """The smallest and the largest area under the curve of words alone."""
+        return min(one.area for one in self.leaks), max(one.area for one in self.leaks)
 
     @property
-    def highest(self) -> float:
-        """The largest."""
-        return max(one.area for one in self.leaks)
+    def placed_words(self) -> tuple[float, float]:
+        """The same for words with their places."""
+        return min(one.placed_area for one in self.leaks), max(one.placed_area for one in self.leaks)
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,18 @@ def audit(battery: Battery, tokenizer: Any = None, context: int | None = None) -
 def domain_leaks(domain: Domain) -> DomainLeaks:
     """Every ordered pair of its matched families."""
     matched = [family for family in domain.families if family.matched]
-    return DomainLeaks(domain.name, tuple(Leak(f.name, g.name, leak(f, g)) for f, g in permutations(matched, 2)))
+    return DomainLeaks(
+        domain.name,
+        tuple(
+            Leak(f.name, g.name, leak(f, g), leak(f, g, placed_words_of), is_reordered(f) and is_reordered(g))
+            for f, g in permutations(matched, 2)
+        ),
+    )
+
+
+def is_reordered(family: Family) -> bool:
+    """Whether every control is its target's words in another order."""
+    return all(sorted(item.target.split()) == sorted(item.control.split()) for item in family.items)
 
 
 def leak_findings(domain: DomainLeaks) -> Iterator[Finding]:
@@ -131,6 +146,13 @@ def leak_findings(domain: DomainLeaks) -> Iterator[Finding]:
                 f"{domain.domain}/{one.source}",
                 f"its words alone tell the targets of {one.destination!r} from the controls with AUC "
                 f"{one.area:.2f}; it should lie between {low} and {high}",
+            )
+        elif not low <= one.placed_area <= high and not one.order_is_the_contrast:
+            yield Finding(
+                "error",
+                f"{domain.domain}/{one.source}",
+                f"its words and their places tell the targets of {one.destination!r} from the controls with AUC "
+                f"{one.placed_area:.2f}; it should lie between {low} and {high}",
             )
 
 

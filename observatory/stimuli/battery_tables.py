@@ -11,8 +11,11 @@ from observatory.stimuli.battery import Battery, load_battery
 def tables(battery: Battery) -> Sequence[str]:
     """What words carry over by domain, the families with an example each, and the tasks with an example each."""
     leaks = markdown(
-        ["domain", "ordered pairs of families", "lowest AUC", "highest AUC"],
-        ([d.domain, str(len(d.leaks)), f"{d.lowest:.2f}", f"{d.highest:.2f}"] for d in audit(battery).leaks),
+        ["domain", "ordered pairs of families", "AUC of words", "AUC of words and places"],
+        (
+            [d.domain, str(len(d.leaks)), *(f"{low:.2f} to {high:.2f}" for low, high in (d.words, d.placed_words))]
+            for d in audit(battery).leaks
+        ),
     )
     families = markdown(
         ["family", "items", "matched", "a target", "its control", "what the controls are"],

@@ -36,9 +36,10 @@ def show_audit(audit: Audit, console: Console | None = None) -> None:
     """The tables, then the findings, then the verdict."""
     console = console or Console()
     console.print(f"Battery {audit.battery!r}, hash {audit.hash}")
-    leaks = Table("domain", "pairs", "lowest AUC", "highest AUC", title="What words alone carry over")
+    leaks = Table("domain", "pairs", "AUC of words", "of words and places", title="What words alone carry over")
     for domain in audit.leaks:
-        leaks.add_row(domain.domain, str(len(domain.leaks)), f"{domain.lowest:.2f}", f"{domain.highest:.2f}")
+        ranges = (f"{low:.2f} to {high:.2f}" for low, high in (domain.words, domain.placed_words))
+        leaks.add_row(domain.domain, str(len(domain.leaks)), *ranges)
     console.print(leaks)
     families = Table("family", "items", "matched", "words", "same last word", title="Contrasts")
     for row in audit.families:

@@ -8,13 +8,13 @@ DOMAINS: Mapping[str, str] = {
     "language": "Sentences of several constructions, against their own words out of order.",
     "math": "Statements that reason with numbers, against the same numbers used as labels.",
     "physical": "What bodies, heat, liquids and light do, against the same things as goods and matters of record.",
-    "social": "Minds, feelings, duties and ties, against the same people and things with no mind at work.",
+    "social": "Minds, feelings, duties and ties, against the like of things and places with no mind at work.",
 }
 
 CONTROLS: Mapping[str, Mapping[str, str]] = {
     "language": dict.fromkeys(
         ["written", "relative_clauses", "questions", "passives", "subordinate_clauses", "existentials"],
-        "the same words in an ungrammatical order, the last word in its place",
+        "the same words in an ungrammatical order, the first and the last in their places",
     )
     | {"non_words": "pronounceable strings that are no words"},
     "math": {
@@ -39,10 +39,10 @@ CONTROLS: Mapping[str, Mapping[str, str]] = {
     "social": {
         "written": "a sentence of the same build about things and places without minds",
         "belief_or_photo": "an outdated photo of the same scene",
-        "beliefs": "a sign that shows the same, next to the same person",
-        "emotions": "the thing and the person exchanged, and what the thing looks like",
-        "desires": "the vehicle and the person exchanged, and what the vehicle does",
-        "relations": "the same two people and where one passes the other",
-        "norms": "the machines and the people exchanged, and what the machines are made for",
+        "beliefs": "a sign that shows the same",
+        "emotions": "a thing in the place of the person, and what it looks like",
+        "desires": "vehicles in the place of the people, and what they do",
+        "relations": "countries in the place of the people, and how they lie",
+        "norms": "machines in the place of the people, and what they are made for",
     },
 }

@@ -16,6 +16,27 @@ PLACES = words("museum market library garden office village theatre harbour scho
 MONTHS = words("January March April June July August October November")
 
 
+LEAD_INS = (
+    "today",
+    "sometimes",
+    "yesterday",
+    "last year",
+    "by noon",
+    "in spring",
+    "after lunch",
+    "as usual",
+    "one day",
+)
+LEAD_OUTS = ("again", "too", "these days", "once more", "at night", "as well", "in autumn", "every year", "on Sundays")
+
+
+def framed(rng: random.Random, sentence: str) -> Contrast:
+    """The sentence after or before a few words, or bare, so that no word keeps one place in a family; shuffled."""
+    return shuffled(
+        rng.choice((sentence, f"{rng.choice(LEAD_INS)} {sentence}", f"{sentence} {rng.choice(LEAD_OUTS)}")), rng
+    )
+
+
 def relative_clauses(rng: random.Random) -> Contrast:
     """A relative clause stands between a noun and its verb."""
     person, adjective, place = rng.choice(PEOPLE), rng.choice(ADJECTIVES), rng.choice(PLACES)
@@ -26,7 +47,7 @@ def relative_clauses(rng: random.Random) -> Contrast:
         sentence = f"the {person} who {left} the {place} has {made} a {adjective} {thing}"
     else:
         sentence = f"a {thing} that the {person} {made} has reached the {adjective} {place}"
-    return shuffled(sentence, rng)
+    return framed(rng, sentence)
 
 
 def questions(rng: random.Random) -> Contrast:
@@ -38,7 +59,7 @@ def questions(rng: random.Random) -> Contrast:
         f"{opening} the {rng.choice(PLURAL_PEOPLE)} {verb} those {rng.choice(ADJECTIVES)} {things} "
         f"for the {rng.choice(PLACES)}"
     )
-    return shuffled(sentence, rng)
+    return framed(rng, sentence)
 
 
 def passives(rng: random.Random) -> Contrast:
@@ -49,7 +70,7 @@ def passives(rng: random.Random) -> Contrast:
     skilled = pick(rng, "local foreign young famous quiet retired skilled cheerful patient")
     people = rng.choice(PLURAL_PEOPLE)
     sentence = f"every {thing} in the {rng.choice(PLACES)} {when} {done} by some {skilled} {people}"
-    return shuffled(sentence, rng)
+    return framed(rng, sentence)
 
 
 def subordinate_clauses(rng: random.Random) -> Contrast:
@@ -62,7 +83,7 @@ def subordinate_clauses(rng: random.Random) -> Contrast:
         f"the {rng.choice(PLURAL_PEOPLE)} {first} {where} {joined} our {rng.choice(ADJECTIVES)} "
         f"{rng.choice(PLACES)} had {second} in {rng.choice(MONTHS)}"
     )
-    return shuffled(sentence, rng)
+    return framed(rng, sentence)
 
 
 def existentials(rng: random.Random) -> Contrast:
@@ -73,7 +94,7 @@ def existentials(rng: random.Random) -> Contrast:
         f"there were {amount} {things} at our {rng.choice(PLACES)} than in the {rng.choice(ADJECTIVES)} "
         f"{rng.choice(['shop', 'hotel', 'castle', 'barn', 'cottage', 'bakery', 'tavern', 'studio'])}"
     )
-    return shuffled(sentence, rng)
+    return framed(rng, sentence)
 
 
 GRAMMARS: Mapping[str, Grammar] = {

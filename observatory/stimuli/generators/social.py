@@ -1,7 +1,9 @@
-"""Social: minds and their relations, against the same people and things with no mind at work.
+"""Social: minds, feelings, aims, ties and duties, in people; the controls say the like of things and places.
 
-In most families the control is the target with person and thing exchanged and one word replaced, so the two
-differ in who the sentence is about and in nothing else.
+A target has a person and what the person thinks, feels, wants, owes or is to another; its control has a thing in
+the person's place and a relation that needs no mind in the other. The rest of the sentence is the same. Each
+family has its own people (professions, relatives, groups, names) and its own things, so that no word of one
+family tells anything in another.
 """
 
 from __future__ import annotations
@@ -10,83 +12,82 @@ import random
 from collections.abc import Mapping
 
 from observatory.stimuli.generators.contrast import Contrast, Grammar
-from observatory.stimuli.generators.words import other, pick, words
+from observatory.stimuli.generators.words import pick, words
 
-NAMES = words("Anna Omar Nora Felix Maria Peter Lena Hugo Clara Ivan Julia Samir Tessa Boris Alice Marco")
-ROLES = words("nurse captain cook porter teacher farmer judge pilot waiter sailor clerk driver")
-KIN = words("uncle aunt cousin sister brother nephew niece father mother grandson")
-PLACES = words("station harbour market office chapel bakery library airport castle hotel")
+CITIES = words("Paris Lisbon Vienna Oslo Dublin Cairo Lima Madrid Boston Delhi")
 
 
 def beliefs(rng: random.Random) -> Contrast:
     """A person takes something to be so; a sign, map or photo only shows it."""
-    name = rng.choice(NAMES)
-    sign = pick(rng, "sign map photo label notice chart poster diagram screen drawing")
-    thinks = pick(rng, "believes thinks doubts suspects assumes imagines supposes guesses")
+    person = pick(rng, "nurse captain cook porter judge pilot waiter sailor dentist butcher")
+    sign = pick(rng, "sign map photo label notice chart poster diagram screen sketch")
+    thinks = pick(rng, "believes thinks doubts assumes imagines supposes guesses")
     shows = pick(rng, "shows states indicates records displays proves")
-    thing = pick(rng, "key purse ticket parcel hammer violin letter coin lantern notebook")
-    place = pick(rng, "drawer basket cupboard garage cellar trunk attic cabinet")
+    thing = pick(rng, "key purse ticket parcel hammer violin coin lantern notebook")
+    place = pick(rng, "basket cupboard garage trunk cabinet bucket")
+    room = pick(rng, "station harbour market chapel library airport")
     return Contrast(
-        f"{name} by the {sign} {thinks} that the {thing} is in the {place}",
-        f"the {sign} by {name} {shows} that the {thing} is in the {place}",
+        f"the {person} at the {room} {thinks} that the {thing} is in the {place}",
+        f"the {sign} at the {room} {shows} that the {thing} is in the {place}",
     )
 
 
 def emotions(rng: random.Random) -> Contrast:
-    """How a person feels, and what a thing is made of or looks like."""
-    role, place = rng.choice(ROLES), rng.choice(PLACES)
-    thing = pick(rng, "lamp trunk statue bicycle piano wagon barrel clock bench kettle")
-    feeling = pick(
-        rng, "nervous cheerful jealous grateful lonely anxious furious delighted embarrassed hopeful miserable"
-    )
+    """How a relative feels, and what a thing is made of or looks like."""
+    relative = pick(rng, "uncle aunt brother nephew niece father grandson wife husband daughter")
+    thing = pick(rng, "lamp statue bicycle piano wagon barrel clock kettle carpet mirror")
+    feeling = pick(rng, "nervous cheerful jealous grateful lonely anxious furious delighted embarrassed hopeful")
     look = pick(rng, "wooden square striped yellow oval plastic hollow spotted metallic rectangular")
-    seemed = pick(rng, "was seemed remained")
+    parcel, city = pick(rng, "letter parcel invitation postcard telegram"), rng.choice(CITIES)
     return Contrast(
-        f"the {role} with the {thing} {seemed} {feeling} at the {place}",
-        f"the {thing} with the {role} {seemed} {look} at the {place}",
+        f"my {relative} seemed {feeling} when the {parcel} came from {city}",
+        f"my {thing} seemed {look} when the {parcel} came from {city}",
     )
 
 
 def desires(rng: random.Random) -> Contrast:
-    """What a person is after, and what a vehicle merely does."""
-    kin = rng.choice(KIN)
-    vehicle = pick(rng, "van ferry tractor taxi train wagon lorry tram barge coach")
-    wants = pick(rng, "hopes wants plans intends longs wishes aims decides")
-    does = pick(rng, "tends happens starts begins continues appears")
-    city = pick(rng, "Paris Lisbon Vienna Oslo Dublin Cairo Lima Madrid Boston Delhi")
+    """What people are after, and what vehicles merely do."""
+    people = pick(rng, "pupils soldiers farmers dancers students miners nuns actors painters monks")
+    vehicles = pick(rng, "vans ferries tractors taxis trains lorries trams barges boats buses")
+    want = pick(rng, "hope want plan intend yearn wish aim decide")
+    do = pick(rng, "tend happen start begin continue appear")
     time = pick(rng, "noon midnight sunrise evening Friday Sunday")
+    season, city = pick(rng, "summer winter spring autumn"), rng.choice(CITIES)
     return Contrast(
-        f"my {kin} near the {vehicle} {wants} to reach {city} by {time}",
-        f"the {vehicle} near my {kin} {does} to reach {city} by {time}",
+        f"in {season} the {people} {want} to reach {city} by {time}",
+        f"in {season} the {vehicles} {do} to reach {city} by {time}",
     )
 
 
+NAMES = words("Anna Omar Nora Felix Maria Peter Lena Hugo Clara Ivan Julia Samir Tessa Boris Alice Marco")
+COUNTRIES = words("Kenya Norway Brazil Chile Poland Egypt Nepal Ghana Spain Peru Japan Malta Qatar Laos Benin Oman")
+
+
 def relations(rng: random.Random) -> Contrast:
-    """How one person stands to another, and where."""
-    first = rng.choice(ROLES)
-    second = other(rng, ROLES, first)
-    stands = pick(rng, "trusts admires betrays forgives comforts mocks flatters thanks insults respects")
-    passes = pick(rng, "passes precedes trails faces nears overtakes outpaces")
+    """How one person stands to two others, and one country to two others."""
+    one, two = rng.sample(words("trusts admires betrays comforts mocks flatters thanks insults respects adores"), 2)
+    near, far = rng.sample(words("borders flanks adjoins outranks outsizes overlooks precedes supplies"), 2)
+    first, second, third = rng.sample(NAMES, 3)
+    here, there, beyond = rng.sample(COUNTRIES, 3)
     when = pick(rng, "summer winter spring week month year")
-    place = rng.choice(PLACES)
     return Contrast(
-        f"the {first} {stands} the {second} at the {place} every {when}",
-        f"the {first} {passes} the {second} at the {place} every {when}",
+        f"{first} {one} {second} and {two} {third} more every {when}",
+        f"{here} {near} {there} and {far} {beyond} more every {when}",
     )
 
 
 def norms(rng: random.Random) -> Contrast:
     """What people owe or may do, and what machines are made for."""
-    people = pick(rng, "visitors pupils guests members tenants drivers clerks players voters patients")
-    machines = pick(rng, "gates doors lamps shutters engines barriers lifts pumps cranes alarms")
-    bound = pick(rng, "obliged forbidden allowed entitled expected permitted required")
-    made = pick(rng, "built wired shaped fitted timed designed")
+    people = pick(rng, "lodgers passengers members tenants drivers clerks players voters patients citizens")
+    machines = pick(rng, "gates hatches lamps shutters engines barriers lifts pumps cranes alarms")
+    bound = pick(rng, "obliged forbidden allowed entitled permitted required")
+    made = pick(rng, "wired shaped fitted timed designed programmed")
     act = pick(rng, "stop start move return turn halt work wait")
     hour = pick(rng, "seven eight nine ten eleven noon")
     day = pick(rng, "Monday Tuesday Wednesday Thursday Friday")
     return Contrast(
-        f"{people} near the {machines} are {bound} to {act} before {hour} on {day}",
-        f"the {machines} near {people} are {made} to {act} before {hour} on {day}",
+        f"{people} in the hall are {bound} to {act} before {hour} on {day}",
+        f"{machines} in the hall are {made} to {act} before {hour} on {day}",
     )
 
 
