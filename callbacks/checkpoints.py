@@ -49,7 +49,7 @@ class PythiaCheckpoints(SteppingCallback):
         model = find_pretrained(module)
         if model is None:
             raise ValueError(
-                f"PythiaCheckpoints saves transformers models, and {type(module).__name__} holds none; its children are "
+                f"PythiaCheckpoints saves transformers models; {type(module).__name__} holds none: its children are "
                 f"{', '.join(name for name, _ in module.named_children()) or 'none'}"
             )
         tokenizer = self._tokenizer or getattr(getattr(trainer, "datamodule", None), "tokenizer", None)

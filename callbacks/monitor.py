@@ -18,6 +18,7 @@ from observatory.observation import Gap, Instrument, Recorder, Variable
 from observatory.observe import Observatory
 from observatory.record.console import ConsoleRecorder
 from observatory.record.logbook import Logbook
+from observatory.record.next_free import next_free
 from observatory.schedules import Schedule
 from observatory.stimuli.battery import Battery
 from observatory.stimuli.tokenizer import load_tokenizer
@@ -130,7 +131,7 @@ class SpecializationMonitor(SteppingCallback):
             self._watch = Watch(observatory, ())
             return
         if trainer.global_step == 0 and not self._resumed:
-            self._logbook_path = _next_free(self._out)
+            self._logbook_path = next_free(self._out)
             if self._logbook_path != self._out:
                 print(f"{self._out} holds another run; this one goes to {self._logbook_path}")
         self._resumed = False
@@ -153,11 +154,6 @@ class SpecializationMonitor(SteppingCallback):
                 "pass SpecializationMonitor(tokenizer=...)"
             )
         return found
-
-
-def _next_free(path: Path) -> Path:
-    candidates = (path, *(path.with_stem(f"{path.stem}-{number}") for number in range(2, 1_000_000)))
-    return next(p for p in candidates if not (p.exists() or p.with_name(p.name + ".journal").exists()))
 
 
 def _attributes(module: L.LightningModule) -> dict[str, str]:

@@ -13,6 +13,7 @@ import yaml
 from rich.console import Console
 
 from observatory.record.logbook import open_logbook
+from observatory.record.next_free import next_free
 from observatory.review.plot import plot
 from observatory.review.summary import summary
 from observatory.train.cli import main as train
@@ -22,7 +23,7 @@ _PACKAGES = ("observatory", "torch", "lightning", "transformers", "h5py", "numpy
 
 def demo(out: Path, seed: int) -> Path:
     """Trains, draws and prints; returns the run folder."""
-    folder = _next_free(out)
+    folder = next_free(out)
     folder.mkdir(parents=True)
     recipe = _recipe(folder, seed)
     (folder / "config.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
@@ -57,8 +58,3 @@ def _provenance(attributes: dict[str, Any], recipe: dict[str, Any], seed: int) -
         "battery": attributes.get("battery"),
         "config": recipe,
     }
-
-
-def _next_free(path: Path) -> Path:
-    candidates = (path, *(path.with_name(f"{path.name}-{number}") for number in range(2, 1_000_000)))
-    return next(candidate for candidate in candidates if not candidate.exists())

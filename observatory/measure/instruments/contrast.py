@@ -91,7 +91,9 @@ class ContrastLocalizer(Instrument):
         by_layer = torch.stack([part.sum(-1) for part in _layers(region, widths)], dim=-1)
         before = _previous_region(scene, space)
         stability = (
-            torch.full(score.shape[:2], torch.nan) if before is None else regions.corrected_jaccard(region, before)
+            torch.full(score.shape[:2], torch.nan, dtype=torch.float64)
+            if before is None
+            else regions.corrected_jaccard(region, before)
         )
         values: dict[str, tuple[tuple[str, ...], Tensor, str]] = {
             "index": (_BY_DOMAIN, index.emergence, "emergence index E (Hedges' g)"),
