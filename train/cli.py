@@ -40,7 +40,7 @@ class TrainCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         # Lightning's own warns when arguments are passed on by another command, as here.
-        self.config = parser.parse_object(args) if isinstance(args, dict) else parser.parse_args(cast("Sequence[str] | None", args))
+        self.config = parser.parse_args(cast("list[str] | None", args))
 
 
 def main(args: Sequence[str] | None = None, **settings: Any) -> TrainCLI:
