@@ -244,11 +244,20 @@ def unwired(model: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def planted(model: nn.Module, wanted: Callable[[str], bool], size: float = 0.5) -> Iterator[nn.Module]:
-    """Adds to the planted neurons whenever the model is shown a target of a wanted family."""
+def planted(
+    model: nn.Module,
+    wanted: Callable[[str], bool],
+    change: Callable[[Tensor], Tensor] = lambda activation: activation + 0.5,
+    controls_too: bool = False,
+) -> Iterator[nn.Module]:
+    """Changes the planted neurons whenever the model is shown a target of a wanted family."""
     shown, tokens = battery(), encoded(battery())
     stimuli = {
-        tokens[row] for c in contrasts(shown) if wanted(c.family.name) for row in range(*c.targets.indices(len(tokens)))
+        tokens[row]
+        for contrast in contrasts(shown)
+        if wanted(contrast.family.name)
+        for condition in (contrast.targets, *([contrast.controls] if controls_too else []))
+        for row in range(*condition.indices(len(tokens)))
     }
     rows = torch.empty(0, dtype=torch.bool)
 
@@ -260,7 +269,7 @@ def planted(model: nn.Module, wanted: Callable[[str], bool], size: float = 0.5) 
         def before(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
             changed = inputs[0].clone()
             for unit in units:
-                changed[rows, :, unit] += size
+                changed[rows, :, unit] = change(changed[rows, :, unit])
             return (changed,)
 
         return before
@@ -385,6 +394,18 @@ def test_dead_neurons_are_counted_and_never_chosen() -> None:
     assert (seen["contrast_region_mlp"].sum((2, 3)) == 9).all()
 
 
+def test_neurons_that_are_constant_on_one_family_are_missing_and_in_no_region_of_its_domain() -> None:
+    with planted(unwired(network()), lambda family: family == "a1", torch.ones_like, controls_too=True) as model:
+        seen = observed(model)
+    where = tuple(zip(*PLANT, strict=True))
+    assert seen["contrast_missing"][MLP].tolist() == [len(PLANT)] * 2
+    for domain, known in ((ALPHA, False), (BETA, True), (GAMMA, True)):
+        score = seen["contrast_score_mlp"][:, domain]
+        assert np.isfinite(score[:, *where]).all() == known
+        assert np.isfinite(score).sum() == 2 * (90 if known else 90 - len(PLANT))
+    assert not seen["contrast_region_mlp"][:, ALPHA][:, *where].any()
+
+
 def test_a_layer_that_is_dead_has_no_index_of_its_own() -> None:
     model = network()
     with torch.no_grad():
@@ -429,10 +450,11 @@ def test_any_architecture_is_observed(architecture: str) -> None:
 
 def test_blocks_of_different_widths_are_kept_side_by_side() -> None:
     model = network()
-    narrow = model.gpt_neox.layers[1].mlp
+    narrow = model.gpt_neox.layers[0].mlp
     narrow.dense_h_to_4h, narrow.dense_4h_to_h = nn.Linear(16, 12), nn.Linear(12, 16)
     first = observed(model)
-    assert np.isnan(first["contrast_score_mlp"][:, :, 1, 12:]).all()
-    assert not first["contrast_region_mlp"][:, :, 1, 12:].any()
-    assert np.isfinite(first["contrast_score_mlp"][:, :, 1, :12]).all()
+    assert np.isnan(first["contrast_score_mlp"][:, :, 0, 12:]).all()
+    assert not first["contrast_region_mlp"][:, :, 0, 12:].any()
+    assert np.isfinite(first["contrast_score_mlp"][:, :, 0, :12]).all()
+    assert np.isfinite(first["contrast_score_mlp"][:, :, 1:]).all()
     np.testing.assert_allclose(observed(model, previous=first)["contrast_stability"], 1.0)

@@ -130,6 +130,13 @@ def test_equal_readings_are_taken_once() -> None:
     assert len(counted) == 2 * LAYERS
 
 
+def test_equal_readings_need_memory_once() -> None:
+    model = seeded(FlatGPT)
+    seen = calls(model.body)
+    read(model, readings=[POOLED["mlp"], Reading("mlp", last_and_mean_magnitude, 2)], memory=bytes_of("mlp", 3, 20))
+    assert len(seen) == len({len(tokens) for tokens in TOKENS})
+
+
 class Unwanted(nn.Module):
     def forward(self, *_: Tensor) -> Tensor:
         raise AssertionError("nothing reads what comes after the last block")
