@@ -59,6 +59,7 @@ class PythiaCheckpoints(SteppingCallback):
         model.save_pretrained(partial)
         if tokenizer is not None:
             tokenizer.save_pretrained(partial)
-        (partial / PROGRESS_FILE).write_text(json.dumps({"step": step, "tokens": tokens}))
+        progress = {"step": step, "tokens": tokens, "attention": model.config._attn_implementation}
+        (partial / PROGRESS_FILE).write_text(json.dumps(progress))
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)

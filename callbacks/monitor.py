@@ -136,8 +136,9 @@ class SpecializationMonitor(SteppingCallback):
                 print(f"{self._out} holds another run; this one goes to {self._logbook_path}")
         self._resumed = False
         logbook = Logbook(self._logbook_path, attributes=_attributes(module))
+        self._watch = Watch(observatory, (logbook, *self._recorders), logbook.last(before=trainer.global_step + 1))
+        self._watch.check(module)
         logbook.rewind(trainer.global_step)
-        self._watch = Watch(observatory, (logbook, *self._recorders), previous=logbook.last())
 
     def _close(self) -> None:
         watch, self._watch = self._watch, None

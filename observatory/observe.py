@@ -107,6 +107,11 @@ class Observatory:
             self._tokens[context] = encode(self._tokenizer, texts(self.battery), context)
         return self._tokens[context]
 
+    def provenance(self, model: nn.Module) -> dict[str, str]:
+        """What an observation of this model says of its origin; observations are compared only where it is the same."""
+        found = anatomy(model, self._layout)
+        return self._provenance(found, self._encode(found.context))
+
     def _provenance(self, found: Anatomy, shown: Tokens) -> dict[str, str]:
         shape = (
             type(found.body).__name__,

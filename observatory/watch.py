@@ -21,11 +21,18 @@ class Watch:
         self._observatory = observatory
         self._outboxes = tuple(_Outbox(recorder) for recorder in recorders)
         self._previous = previous
+        if previous is not None:
+            _refuse_another(previous.provenance, {"battery": observatory.battery.hash})
 
     @property
     def observed(self) -> bool:
         """Whether any observation has been made so far, in this process or before."""
         return self._previous is not None
+
+    def check(self, model: nn.Module) -> None:
+        """Refuses to go on with what was measured on another model, with another battery or in another way."""
+        if self._previous is not None:
+            _refuse_another(self._previous.provenance, self._observatory.provenance(model))
 
     def observe(
         self, model: nn.Module, step: int, *, tokens: int = 0, extras: Mapping[str, Variable] | None = None
@@ -85,3 +92,12 @@ class _Outbox:
             else:
                 self._recorder.record(entry)
             self._waiting.pop(0)
+
+
+def _refuse_another(before: Mapping[str, str], here: Mapping[str, str]) -> None:
+    for what, value in here.items():
+        if before.get(what, value) != value:
+            raise ValueError(
+                f"the logbook was written with {what} {before[what]}, and this run has {what} {value}; give it a "
+                f"logbook of its own, or the same {what}"
+            )

@@ -6,9 +6,10 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 PROGRESS_FILE = "progress.json"
-"""Beside the weights: the step and the tokens seen, which the Hugging Face format has no place for."""
+"""Beside the weights, what the Hugging Face format has no place for: the tokens seen, and the attention's code."""
 _STEP_FOLDER = re.compile(r"step(\d+)")
 
 
@@ -19,6 +20,8 @@ class Checkpoint:
     step: int
     tokens: int
     path: Path
+    attention: str | None = None
+    """The implementation that the live run used: another one rounds differently."""
 
 
 def find_checkpoints(source: str | Path) -> list[Checkpoint]:
@@ -27,7 +30,7 @@ def find_checkpoints(source: str | Path) -> list[Checkpoint]:
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; give the one that holds step0, step1, step2 ...")
     found = [
-        Checkpoint(step=int(match[1]), tokens=_tokens(path), path=path)
+        Checkpoint(step=int(match[1]), path=path, **_progress(path))
         for path in folder.iterdir()
         if (match := _STEP_FOLDER.fullmatch(path.name)) and (path / "config.json").exists()
     ]
@@ -39,6 +42,10 @@ def find_checkpoints(source: str | Path) -> list[Checkpoint]:
     return sorted(found, key=lambda checkpoint: checkpoint.step)
 
 
-def _tokens(folder: Path) -> int:
-    progress = folder / PROGRESS_FILE
-    return int(json.loads(progress.read_text())["tokens"]) if progress.exists() else 0
+def _progress(folder: Path) -> dict[str, Any]:
+    """What is known; a checkpoint whose progress cannot be read is still one."""
+    try:
+        found = json.loads((folder / PROGRESS_FILE).read_text())
+        return {"tokens": int(found["tokens"]), "attention": found.get("attention")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"tokens": 0}

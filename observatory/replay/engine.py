@@ -38,23 +38,26 @@ def replay(
     """
     checkpoints = find_checkpoints(source)
     observatory = Observatory(load_tokenizer(tokenizer or checkpoints[-1].path), battery=battery)
-    logbook = Logbook(out)
-    done = set(logbook.steps)
-    due = [checkpoint for checkpoint in checkpoints if checkpoint.step not in done]
-    if done and due and due[0].step < max(done):
-        # What compares an observation with the one before it must see them in order.
-        logbook.rewind(due[0].step - 1)
-        due = [checkpoint for checkpoint in checkpoints if checkpoint.step >= due[0].step]
-    watch = Watch(observatory, (logbook, *recorders), previous=logbook.last())
-    for checkpoint in due:
-        _observe(watch, checkpoint)
-    watch.close()
+    with Logbook(out) as logbook:
+        due = _due(checkpoints, logbook.steps)
+        watch = Watch(observatory, (logbook, *recorders), logbook.last(before=due[0].step) if due else logbook.last())
+        if due:
+            logbook.rewind(due[0].step - 1)
+        for checkpoint in due:
+            _observe(watch, checkpoint)
+        watch.close()
     return Path(out)
+
+
+def _due(checkpoints: Sequence[Checkpoint], done: Sequence[int]) -> list[Checkpoint]:
+    """From the first that is missing on: what compares an observation with the one before must see them in order."""
+    first = next((n for n, checkpoint in enumerate(checkpoints) if checkpoint.step not in done), len(checkpoints))
+    return list(checkpoints[first:])
 
 
 def _observe(watch: Watch, checkpoint: Checkpoint) -> None:
     try:
-        model = _load_model(checkpoint.path)
+        model = _load_model(checkpoint)
     except Exception as error:
         watch.gap(
             Gap(
@@ -65,14 +68,19 @@ def _observe(watch: Watch, checkpoint: Checkpoint) -> None:
             )
         )
         return
+    watch.check(model)
     watch.observe(model, checkpoint.step, tokens=checkpoint.tokens)
 
 
-def _load_model(path: Path) -> PreTrainedModel:
+def _load_model(checkpoint: Checkpoint) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
     loaded: Any = AutoModelForCausalLM.from_pretrained(
-        path, trust_remote_code=False, use_safetensors=True, output_loading_info=True
+        checkpoint.path,
+        attn_implementation=checkpoint.attention,
+        trust_remote_code=False,
+        use_safetensors=True,
+        output_loading_info=True,
     )
     model, loading = loaded
     if missing := sorted(loading["missing_keys"]):

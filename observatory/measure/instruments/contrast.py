@@ -129,7 +129,7 @@ class ContrastLocalizer(Instrument):
         unit_dims = ("pooling", "domain", "layer", f"{space}_unit")
         variables["score"] = Variable(
             unit_dims,
-            _unflatten(score, widths, torch.nan).to(torch.float16).numpy(),
+            _unflatten(score, widths, torch.nan).float().numpy(),
             {"long_name": "smallest standardised t over the domain's families"},
         )
         variables["region"] = Variable(
