@@ -113,11 +113,8 @@ class Observatory:
         return self._provenance(found, self._encode(found.context))
 
     def _provenance(self, found: Anatomy, shown: Tokens) -> dict[str, str]:
-        shape = (
-            type(found.body).__name__,
-            found.layout,
-            {space: found.widths(space) for space in found.sites},
-        )
+        # Not where the blocks are: a wrapper's path says nothing of the model inside.
+        shape = (type(found.body).__name__, {space: found.widths(space) for space in found.sites})
         return {
             "battery": self.battery.hash,
             "stimuli": _digest(list(shown)),

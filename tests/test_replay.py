@@ -45,6 +45,8 @@ def test_replay_equals_live_bit_for_bit(run: Path, tmp_path: Path) -> None:
     live, replayed = open_logbook(run / "live.h5"), open_logbook(out)
     assert replayed["step"].values.tolist() == [0, 2, 4, 5]
     assert_equal(live, replayed)
+    for name in ("provenance_battery", "provenance_stimuli", "provenance_model", "provenance_settings"):
+        assert live.attrs[name] == replayed.attrs[name]
     assert float(np.abs(live["contrast_index"].diff("step")).min()) > 0  # training did move them
 
 
