@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    import xarray
+
     from observatory.measure.reading import Reading
     from observatory.measure.scene import Scene
 
@@ -35,7 +37,7 @@ class Variable:
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Observation:
     """Everything measured on a model at one step."""
 
@@ -67,6 +69,23 @@ class Observation:
             return self.variables[name].values
         except KeyError:
             raise KeyError(f"no variable {name!r} here; there are {', '.join(self.variables)}") from None
+
+    def __repr__(self) -> str:
+        """Names and sizes: the arrays themselves would fill the screen."""
+        variables = (
+            f"  {name} ({', '.join(f'{d} {n}' for d, n in zip(v.dims, v.values.shape, strict=True))})"
+            for name, v in self.variables.items()
+        )
+        return "\n".join((f"Observation at step {self.step}, {self.tokens} tokens, {self.seconds:.1f} s", *variables))
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The same with labelled axes, as one step of a logbook."""
+        import xarray
+
+        return xarray.Dataset(
+            {name: (v.dims, v.values, dict(v.attrs)) for name, v in self.variables.items()},
+            coords={**self.coordinates, "step": self.step, "tokens": self.tokens},
+        )
 
 
 @dataclass(frozen=True)

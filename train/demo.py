@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import platform
+import warnings
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import yaml
 from rich.console import Console
+from transformers.utils.logging import disable_progress_bar
 
 from observatory.record.logbook import open_logbook
 from observatory.record.next_free import next_free
@@ -23,6 +26,7 @@ _PACKAGES = ("observatory", "torch", "lightning", "transformers", "h5py", "numpy
 
 def demo(out: Path, seed: int) -> Path:
     """Trains, draws and prints; returns the run folder."""
+    _quieten()
     folder = next_free(out)
     folder.mkdir(parents=True)
     recipe = _recipe(folder, seed)
@@ -49,6 +53,13 @@ def _recipe(folder: Path, seed: int) -> dict[str, Any]:
         argument, name = outputs[callback["class_path"].rpartition(".")[2]]
         callback["init_args"][argument] = str(folder / name)
     return recipe
+
+
+def _quieten() -> None:
+    """Only the observations and the progress bar are to be read here."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", ".isinstance.treespec, LeafSpec", FutureWarning)
+    disable_progress_bar()  # transformers draws one for every checkpoint it writes
 
 
 def _provenance(attributes: dict[str, Any], recipe: dict[str, Any], seed: int) -> dict[str, Any]:
