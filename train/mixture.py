@@ -36,7 +36,7 @@ class Mixture:
     """The domains by name, each with its settings."""
     control_share: float = 0.5
     """The share of the other documents in the control form; at one half neither form is the more familiar."""
-    task_share: float = 0.25
+    task_share: float = 0.15
     """The share of documents that are answered prompts, which is how the model comes to do the tasks."""
     shortest: int = 3
     """The fewest sentences of a document."""
