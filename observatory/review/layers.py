@@ -17,12 +17,12 @@ def layers(logbook: xr.Dataset, space: str = "mlp", pooling: str = "mean") -> Fi
     """The emergence index of regions chosen within one layer: a panel a domain, layers upwards, one colour scale."""
     index = logbook["contrast_index_by_layer"].sel(space=space, pooling=pooling)
     domains = [str(name) for name in index["domain"].values]
-    largest = float(np.nanmax(np.abs(index.values))) if np.isfinite(index.values).any() else 1.0
+    largest = float(np.abs(index.values[np.isfinite(index.values)]).max(initial=0)) or 1.0
     axis = TokenAxis.of(logbook)
     columns = min(len(domains), 2)
     rows = ceil(len(domains) / columns)
     with style():
-        figure = Figure(figsize=(7.0, 0.6 + 1.75 * rows), layout="constrained")
+        figure = Figure(figsize=(0.6 + 3.2 * columns, 0.9 + 1.65 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for panel, domain in zip(panels.flat, domains, strict=False):
             mesh = panel.pcolormesh(
@@ -38,11 +38,15 @@ def layers(logbook: xr.Dataset, space: str = "mlp", pooling: str = "mean") -> Fi
             panel.yaxis.set_major_locator(MaxNLocator(integer=True))
         for panel in list(panels.flat)[len(domains) :]:
             panel.set_axis_off()
-        for panel in panels[-1]:
+        for panel in list(panels.flat)[len(domains) - columns : len(domains)]:  # the lowest of each column
             axis.draw(panel)
+            panel.tick_params(labelbottom=True)
         for panel in panels[:, 0]:
             panel.set_ylabel("layer")
         figure.colorbar(
-            mesh, ax=panels, label=f"emergence index $E$ within the layer\n({space}, {pooling} token pooling)"
+            mesh,
+            ax=panels,
+            aspect=12 * rows,
+            label=f"emergence index $E$\nwithin the layer\n({space} units, {pooling} pooling)",
         )
     return figure

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from observatory.review.style import INK, MUTED, TokenAxis, looks, style
+from observatory.review.style import INK, MUTED, TokenAxis, legend_columns, looks, style
 
 _POOLINGS = {"last": "read at the last token", "mean": "read as the mean over tokens"}
 
@@ -29,13 +29,24 @@ def strength(logbook: xr.Dataset, space: str = "mlp") -> Figure:
             panel.axhline(0, color=MUTED, linewidth=0.8, zorder=1)
             for domain, look in looks(domains).items():
                 values = index.sel(pooling=pooling, domain=domain).values
-                panel.plot(axis.positions, values, color=look.color, marker=look.marker, label=domain, clip_on=False)
+                panel.plot(
+                    axis.positions,
+                    values,
+                    color=look.color,
+                    marker=look.marker,
+                    markevery=axis.marked(values),
+                    label=domain,
+                    clip_on=False,
+                )
             panel.set_title(_POOLINGS.get(pooling, pooling))
             if has_loss:
-                panels[1, column].plot(axis.positions, logbook["train_loss"].values, color=INK)
+                loss = logbook["train_loss"].values
+                panels[1, column].plot(axis.positions, loss, color=INK, marker=".", markevery=axis.marked(loss))
             axis.draw(panels[-1, column])
         panels[0, 0].set_ylabel("emergence index $E$\n(Hedges' $g$ on families not used\nto choose the region)")
         if has_loss:
             panels[1, 0].set_ylabel("training loss\n(nats/token)")
-        figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=min(len(domains), 6))
+        figure.legend(
+            *panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=legend_columns(domains)
+        )
     return figure

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle, islice
-from math import ceil, floor, log10
+from math import ceil, log10
 
 import matplotlib as mpl
 import numpy as np
@@ -19,6 +19,11 @@ from observatory.observation import Array
 _FIXED = {"language": "#0072B2", "math": "#D55E00", "social": "#009E73", "physical": "#CC79A7"}
 _SPARE = ("#E69F00", "#56B4E9", "#000000", "#8C6D31", "#7F7F7F", "#5A3D8A")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
+_MOST_TICKS = 6
+_APART = 0.015
+"""How far apart two markers of a line are at least, as a share of the axis."""
+_LINE_OF_TEXT = 114
+"""Letters across a figure."""
 INK = "#222222"
 MUTED = "#767676"
 
@@ -38,6 +43,11 @@ def looks(domains: Sequence[str]) -> Mapping[str, Look]:
     return {
         domain: Look(_FIXED.get(domain) or next(spare), marker) for domain, marker in zip(domains, markers, strict=True)
     }
+
+
+def legend_columns(labels: Sequence[str]) -> int:
+    """As many entries as fit into one line, each with nine letters' room for its line and the space behind it."""
+    return max(1, min(len(labels), _LINE_OF_TEXT // (max(map(len, labels)) + 9)))
 
 
 @contextmanager
@@ -100,24 +110,44 @@ class TokenAxis:
         between = (at[1:] + at[:-1]) / 2
         return np.concatenate(([2 * at[0] - between[0]], between, [2 * at[-1] - between[-1]]))
 
+    def marked(self, values: Array) -> list[int]:
+        """Which observations of a line get a marker: none over another, but all between two gaps, where no line is."""
+        at, shown, last = self.positions, np.isfinite(values), -np.inf
+        between_gaps = shown & ~np.append(False, shown[:-1]) & ~np.append(shown[1:], False)
+        marked = []
+        for place in np.flatnonzero(shown):
+            if between_gaps[place] or at[place] - last >= _APART * np.ptp(at):
+                marked.append(int(place))
+                last = at[place]
+        return marked
+
     def draw(self, axes: Axes) -> None:
-        """Ticks at powers of ten, and the label."""
-        at = self.positions
-        has_zero = bool((self.counts == 0).any())
-        positive = at[self.counts > 0]
-        ticks = [] if not positive.size else list(range(ceil(positive.min() - 1e-9), floor(positive.max() + 1e-9) + 1))
-        minor = [power + log10(digit) for power in range(-1, 20) for digit in range(2, 10)]
+        """Ticks at round numbers, and the label."""
+        zero = [0] if (self.counts == 0).any() else []
+        positive = self.counts[self.counts > 0]
+        ticks = round_numbers(int(positive.min()), int(positive.max())) if positive.size else []
         axes.set_xticks(
-            ([self.zero] if has_zero else []) + ticks,
-            (["0"] if has_zero else []) + [_count(10**tick) for tick in ticks],
+            [self.zero] * len(zero) + [log10(tick) for tick in ticks], [_count(tick) for tick in zero + ticks]
         )
         if positive.size:
-            axes.set_xticks([x for x in minor if positive.min() <= x <= positive.max()], minor=True)
+            minor = [power + log10(digit) for power in range(20) for digit in range(2, 10)]
+            first, last = log10(positive.min()), log10(positive.max())
+            axes.set_xticks([x for x in minor if first <= x <= last], minor=True)
         axes.set_xlabel(f"{self.label} (log scale)")
+
+
+def round_numbers(first: int, last: int) -> list[int]:
+    """Numbers with as few digits as make two of them lie between the first and the last; the powers of ten mostly."""
+    found: list[int] = []
+    for digits in ((1,), (1, 2, 5), range(1, 10), range(10, 100), range(100, 1000)):
+        found = [digit * 10**power for power in range(20) for digit in digits if first <= digit * 10**power <= last]
+        if len(found) > 1:
+            return found[:: ceil(len(found) / _MOST_TICKS)]
+    return found or [first]
 
 
 def _count(number: int) -> str:
     for size, suffix in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K")):
         if number >= size:
-            return f"{number // size}{suffix}"
+            return f"{number / size:.3g}{suffix}"
     return str(number)

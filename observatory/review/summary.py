@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 import xarray as xr
 from rich.table import Table
 
 
 def summary(logbook: xr.Dataset, space: str = "mlp") -> Table:
     """One row a domain and pooling: the index at the first and the last observation, and what qualifies it."""
+    if not logbook.sizes.get("step"):
+        raise ValueError("the logbook holds no observation yet, so there is nothing to sum up")
     first, last = (logbook.isel(step=place).sel(space=space) for place in (0, -1))
     table = Table(
         title=f"Emergence index E ({space} units) at step {int(first['step'])} and step {int(last['step'])}",
@@ -25,5 +29,9 @@ def summary(logbook: xr.Dataset, space: str = "mlp") -> Table:
                 last["contrast_specificity"],
                 last["contrast_generality"],
             ]
-            table.add_row(str(domain), str(pooling), *(f"{float(cell.sel(place)):+.2f}" for cell in cells))
+            table.add_row(str(domain), str(pooling), *(_number(float(cell.sel(place))) for cell in cells))
     return table
+
+
+def _number(value: float) -> str:
+    return f"{value:+.2f}" if isfinite(value) else "-"
