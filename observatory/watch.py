@@ -21,13 +21,18 @@ class Watch:
         self._observatory = observatory
         self._outboxes = tuple(_Outbox(recorder) for recorder in recorders)
         self._previous = previous
+        self._observed = previous is not None
         if previous is not None:
             _refuse_another(previous.provenance, {"battery": observatory.battery.hash})
 
     @property
     def observed(self) -> bool:
-        """Whether any observation has been made so far, in this process or before."""
-        return self._previous is not None
+        """Whether any observation has been made and recorded so far, in this process or before."""
+        return self._observed
+
+    def go_back(self, previous: Observation | None) -> None:
+        """Goes on after an earlier observation, or from the start: what came later is measured again."""
+        self._previous = previous
 
     def check(self, model: nn.Module) -> None:
         """Refuses to go on with what was measured on another model, with another battery or in another way."""
@@ -40,14 +45,13 @@ class Watch:
         """Observes and records; `extras` are variables known to the caller alone, such as the training loss."""
         measured = self._observatory.observe(model, step, tokens=tokens, previous=self._previous)
         self._previous = replace(measured, variables={**measured.variables, **(extras or {})})
-        for outbox in self._outboxes:
-            outbox.send(self._previous)
+        self._send(self._previous)
+        self._observed = True
         return self._previous
 
     def gap(self, gap: Gap) -> None:
         """Records that an observation is missing."""
-        for outbox in self._outboxes:
-            outbox.send(gap)
+        self._send(gap)
 
     def close(self) -> None:
         """Delivers what is still waiting and closes every recorder; then raises the first failure."""
@@ -55,9 +59,23 @@ class Watch:
         if failures:
             raise failures[0]
 
+    def _send(self, entry: Observation | Gap) -> None:
+        """To every recorder, also where an earlier one fails; then raises the first failure."""
+        failures = []
+        for outbox in self._outboxes:
+            try:
+                outbox.send(entry)
+            except Exception as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
 
 class _Outbox:
-    """Keeps what a recorder could not write, a full disk say, and offers it again the next time."""
+    """Keeps what a recorder could not write, a full disk say, and offers it again the next time.
+
+    That is what an OSError says. What a recorder refuses with another error it would refuse again, and is not kept.
+    """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -74,24 +92,31 @@ class _Outbox:
                 stacklevel=3,
             )
 
-    def close(self) -> OSError | None:
+    def close(self) -> Exception | None:
+        failure: Exception | None = None
         try:
             self._deliver()
-        except OSError as error:
-            error.add_note(f"steps {', '.join(str(entry.step) for entry in self._waiting)} were not written")
-            return error
-        finally:
+        except Exception as error:
+            failure = error
+            if self._waiting:
+                error.add_note(f"not written: step {', '.join(str(entry.step) for entry in self._waiting)}")
+        try:
             self._recorder.close()
-        return None
+        except Exception as error:
+            failure = failure or error
+        return failure
 
     def _deliver(self) -> None:
         while self._waiting:
-            entry = self._waiting[0]
-            if isinstance(entry, Gap):
-                self._recorder.gap(entry)
-            else:
-                self._recorder.record(entry)
-            self._waiting.pop(0)
+            entry = self._waiting.pop(0)
+            try:
+                if isinstance(entry, Gap):
+                    self._recorder.gap(entry)
+                else:
+                    self._recorder.record(entry)
+            except OSError:
+                self._waiting.insert(0, entry)
+                raise
 
 
 def _refuse_another(before: Mapping[str, str], here: Mapping[str, str]) -> None:
