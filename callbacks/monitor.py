@@ -42,7 +42,7 @@ class SpecializationMonitor(SteppingCallback):
         out: str | Path = "observations.h5",
         schedule: str | Schedule = "logarithmic",
         *,
-        battery: Battery | str | Path | None = None,
+        battery: Battery | Path | str | Sequence[Path | str] | None = None,
         instruments: Sequence[Instrument] | None = None,
         recorders: Sequence[Recorder] | None = None,
         layout: Layout | None = None,
@@ -54,7 +54,7 @@ class SpecializationMonitor(SteppingCallback):
             tokenizer: the model's, or where to load it from; left out, the data module's.
             out: the logbook. A run that starts at step 0 never writes into an older one: it takes the next free name.
             schedule: `logarithmic`, `logarithmic 20`, `pythia`, `every 500`, `at 0 10 100`, or a function of the step.
-            battery: what is shown; a folder of data files, or the built-in one.
+            battery: what is shown; a folder of data files, or the built-in one, or several together.
             instruments: what is measured; the contrast localizer unless said otherwise.
             recorders: where observations go beside the logbook; the console unless said otherwise.
             layout: where the model keeps its blocks, for one whose modules do not tell.
@@ -136,9 +136,14 @@ class SpecializationMonitor(SteppingCallback):
                 print(f"{self._out} holds another run; this one goes to {self._logbook_path}")
         self._resumed = False
         logbook = Logbook(self._logbook_path, attributes=_attributes(module))
-        self._watch = Watch(observatory, (logbook, *self._recorders), logbook.last(before=trainer.global_step + 1))
-        self._watch.check(module)
-        logbook.rewind(trainer.global_step)
+        try:
+            watch = Watch(observatory, (logbook, *self._recorders), logbook.last(before=trainer.global_step + 1))
+            watch.check(module)
+            logbook.rewind(trainer.global_step)
+        except BaseException:
+            logbook.close()
+            raise
+        self._watch = watch
 
     def _close(self) -> None:
         watch, self._watch = self._watch, None

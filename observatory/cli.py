@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+Sources = list[str] | str | None
+"""Where a battery comes from."""
+
 
 def demo(out: Path = Path("runs/demo"), seed: int = 0) -> None:
     """Train a small model on the built-in corpus, watched live, and show when regions appear. Takes minutes on a CPU.
@@ -22,17 +25,19 @@ def demo(out: Path = Path("runs/demo"), seed: int = 0) -> None:
 
 def train() -> None:
     """Train with any recipe: `observatory train fit --config configs/X.yaml`; more under `observatory train --help`."""
+    # Only its help is used, unless a configuration of the whole command line names it.
+    raise ValueError("training has a command line of its own: observatory train fit --config FILE.yaml")
 
 
 def replay(
-    source: Path, out: Path = Path("observations.h5"), battery: Path | None = None, tokenizer: Path | None = None
+    source: Path, out: Path = Path("observations.h5"), battery: Sources = None, tokenizer: Path | None = None
 ) -> None:
     """Measure the saved checkpoints of a run; what the logbook holds already is not done again.
 
     Args:
         source: the folder that holds step0, step1, ...
         out: the logbook to write or to continue.
-        battery: a folder of data files, if not the built-in one.
+        battery: a folder of data files or one such file, if not the built-in one; several as [built-in, music.json].
         tokenizer: where to load it from, if not from the checkpoints.
     """
     from observatory.record.console import ConsoleRecorder
@@ -55,11 +60,11 @@ def plot(logbook: Path, out: Path = Path("figures")) -> None:
         print(path)
 
 
-def battery_show(battery: Path | None = None) -> None:
+def battery_show(battery: Sources = None) -> None:
     """Show what the model is shown.
 
     Args:
-        battery: a folder of data files, if not the built-in one.
+        battery: a folder of data files or one such file, if not the built-in one; several as [built-in, music.json].
     """
     from observatory.stimuli.battery import load_battery
     from observatory.stimuli.display import show
@@ -67,11 +72,11 @@ def battery_show(battery: Path | None = None) -> None:
     show(load_battery(battery))
 
 
-def battery_audit(battery: Path | None = None, tokenizer: Path | None = None) -> None:
-    """Check the stimuli for anything but meaning that tells targets from controls. Fails if something is found.
+def battery_audit(battery: Sources = None, tokenizer: Path | None = None) -> None:
+    """Check the stimuli for anything but meaning that tells targets from controls. Fails if there is an error.
 
     Args:
-        battery: a folder of data files, if not the built-in one.
+        battery: a folder of data files or one such file, if not the built-in one; several as [built-in, music.json].
         tokenizer: a folder with the tokenizer to check the tokens of, too.
     """
     from observatory.stimuli.audit import audit
@@ -81,7 +86,7 @@ def battery_audit(battery: Path | None = None, tokenizer: Path | None = None) ->
 
     report = audit(load_battery(battery), load_tokenizer(tokenizer) if tokenizer else None)
     show_audit(report)
-    if report.findings:
+    if not report.passed:
         raise SystemExit(1)
 
 
@@ -103,10 +108,28 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         if arguments[:1] == ["train"]:
-            from observatory.train.cli import main as train_main
-
-            train_main(arguments[1:])  # Lightning's own command line, with its own subcommands
+            _train(arguments[1:])
         else:
             auto_cli(_COMMANDS, args=arguments, prog="observatory", description=observatory.__doc__)
     except (ValueError, OSError) as error:
-        raise SystemExit(f"observatory: {error}") from error
+        raise SystemExit(f"observatory: {_told(error)}") from error
+
+
+def _train(arguments: list[str]) -> None:
+    """Lightning's own command line, with its own subcommands."""
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    from observatory.train.cli import main as train_main
+
+    try:
+        train_main(arguments)
+    except MisconfigurationException as error:  # no GPU where one was asked for, say
+        raise ValueError(str(error)) from error
+
+
+def _told(error: Exception) -> str:
+    """Without the number of an OSError, and with what was noted on the way."""
+    words = str(error)
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        words = f"{error.filename}: {error.strerror}"
+    return "; ".join([words, *getattr(error, "__notes__", [])])

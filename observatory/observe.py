@@ -35,7 +35,7 @@ class Observatory:
         self,
         tokenizer: PreTrainedTokenizerBase,
         *,
-        battery: Battery | str | Path | None = None,
+        battery: Battery | Path | str | Sequence[Path | str] | None = None,
         instruments: Sequence[Instrument] | None = None,
         layout: Layout | None = None,
         batch_tokens: int = 4096,
@@ -45,7 +45,7 @@ class Observatory:
 
         Args:
             tokenizer: the one the model was trained with.
-            battery: what is shown; a folder of data files, or the built-in one.
+            battery: what is shown; a folder of data files, or the built-in one, or several together.
             instruments: what is measured; the contrast localizer unless said otherwise.
             layout: where the model keeps its blocks, for one whose modules do not tell.
             batch_tokens: how many tokens go through the model at a time.
