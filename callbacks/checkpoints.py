@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 
 from observatory.callbacks.pretrained import find_pretrained
 from observatory.callbacks.stepping import SteppingCallback
-from observatory.replay.checkpoints import PROGRESS_FILE
+from observatory.record.next_free import next_free
+from observatory.replay.checkpoints import PROGRESS_FILE, step_folders
 from observatory.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 
 
 class PythiaCheckpoints(SteppingCallback):
-    """Writes `step{N}` folders that from_pretrained opens and that replay measures."""
+    """Writes `step{N}` folders that from_pretrained opens and that replay measures.
+
+    A run that starts at step 0 never writes among an older one's: it takes the next free name. A run that is resumed
+    at an earlier step sets aside what came after it, as `step{N}-abandoned`.
+    """
 
     def __init__(
         self,
@@ -36,12 +41,40 @@ class PythiaCheckpoints(SteppingCallback):
         tokens_per_step: for a loop whose batches do not show their tokens.
         """
         super().__init__(schedule, tokens_per_step)
+        self._wanted = Path(folder)
         self._folder = Path(folder)
         self._tokenizer = tokenizer
+        self._resumed = False
+
+    @property
+    def folder(self) -> Path:
+        """Where this run's checkpoints are."""
+        return self._folder
 
     @property
     def state_key(self) -> str:
-        return f"{type(self).__qualname__}[{self._folder}]"
+        return f"{type(self).__qualname__}[{self._wanted}]"
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.is_global_zero:
+            if trainer.global_step == 0 and not self._resumed:
+                self._folder = next_free(self._wanted) if step_folders(self._wanted) else self._wanted
+                if self._folder != self._wanted:
+                    print(f"{self._wanted} holds another run; this one's checkpoints go to {self._folder}")
+            else:
+                for step, path in step_folders(self._folder).items():
+                    if step > trainer.global_step:
+                        path.rename(next_free(path.with_name(f"{path.name}-abandoned")))
+        self._resumed = False
+        super().on_train_start(trainer, pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "folder": self._folder.name}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self._folder = self._wanted.with_name(state_dict["folder"])
+        self._resumed = True
 
     def act(self, trainer: L.Trainer, module: L.LightningModule, step: int, tokens: int) -> None:
         if not trainer.is_global_zero:

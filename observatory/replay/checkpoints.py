@@ -30,9 +30,9 @@ def find_checkpoints(source: str | Path) -> list[Checkpoint]:
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; give the one that holds step0, step1, step2 ...")
     found = [
-        Checkpoint(step=int(match[1]), path=path, **_progress(path))
-        for path in folder.iterdir()
-        if (match := _STEP_FOLDER.fullmatch(path.name)) and (path / "config.json").exists()
+        Checkpoint(step=step, path=path, **_progress(path))
+        for step, path in step_folders(folder).items()
+        if (path / "config.json").exists()
     ]
     if not found:
         names = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
@@ -40,6 +40,13 @@ def find_checkpoints(source: str | Path) -> list[Checkpoint]:
             f"{folder} holds no checkpoints: looked for folders named step{{N}} with a config.json, found {names}"
         )
     return sorted(found, key=lambda checkpoint: checkpoint.step)
+
+
+def step_folders(folder: Path) -> dict[int, Path]:
+    """By step, the folders named as checkpoints are, whatever they hold; none where there is no such folder."""
+    if not folder.is_dir():
+        return {}
+    return {int(match[1]): path for path in folder.iterdir() if (match := _STEP_FOLDER.fullmatch(path.name))}
 
 
 def _progress(folder: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,7 +24,7 @@ def replay(
     source: str | Path,
     out: str | Path,
     *,
-    battery: Battery | str | Path | None = None,
+    battery: Battery | Path | str | Sequence[Path | str] | None = None,
     tokenizer: str | Path | None = None,
     recorders: Sequence[Recorder] = (),
 ) -> Path:
@@ -32,44 +33,47 @@ def replay(
     Args:
         source: the folder that holds step0, step1, ...
         out: the logbook; one that exists is continued.
-        battery: what is shown; a folder of data files, or the built-in one.
+        battery: what is shown; a folder of data files, or the built-in one, or several together.
         tokenizer: where to load it from, if not from the checkpoints themselves.
         recorders: where observations go beside the logbook.
     """
     checkpoints = find_checkpoints(source)
     observatory = Observatory(load_tokenizer(tokenizer or checkpoints[-1].path), battery=battery)
-    with Logbook(out) as logbook:
-        due = _due(checkpoints, logbook.steps)
-        watch = Watch(observatory, (logbook, *recorders), logbook.last(before=due[0].step) if due else logbook.last())
-        if due:
-            logbook.rewind(due[0].step - 1)
-        for checkpoint in due:
-            _observe(watch, checkpoint)
-        watch.close()
+    with Logbook(out) as logbook, closing(Watch(observatory, (logbook, *recorders), logbook.last())) as watch:
+        _measure(checkpoints, watch, logbook)
     return Path(out)
 
 
-def _due(checkpoints: Sequence[Checkpoint], done: Sequence[int]) -> list[Checkpoint]:
+def _measure(checkpoints: Sequence[Checkpoint], watch: Watch, logbook: Logbook) -> None:
     """From the first that is missing on: what compares an observation with the one before must see them in order."""
-    first = next((n for n, checkpoint in enumerate(checkpoints) if checkpoint.step not in done), len(checkpoints))
-    return list(checkpoints[first:])
+    done, measuring = logbook.steps, False
+    for checkpoint in checkpoints:
+        if checkpoint.step in done and not measuring:
+            continue
+        try:
+            model = _load_model(checkpoint)
+        except Exception as error:
+            watch.gap(_gap(checkpoint, error))
+            continue
+        try:
+            watch.check(model)
+            if not measuring:  # only now is it sure that this is the run that the logbook is of
+                watch.go_back(logbook.last(before=checkpoint.step))
+                logbook.rewind(checkpoint.step - 1)
+                measuring = True
+            watch.observe(model, checkpoint.step, tokens=checkpoint.tokens)
+        except Exception as error:
+            error.add_note(f"this happened at {checkpoint.path}")
+            raise
 
 
-def _observe(watch: Watch, checkpoint: Checkpoint) -> None:
-    try:
-        model = _load_model(checkpoint)
-    except Exception as error:
-        watch.gap(
-            Gap(
-                step=checkpoint.step,
-                tokens=checkpoint.tokens,
-                reason=f"{checkpoint.path.name} could not be loaded: {type(error).__name__}: {error}",
-                time=time.time(),
-            )
-        )
-        return
-    watch.check(model)
-    watch.observe(model, checkpoint.step, tokens=checkpoint.tokens)
+def _gap(checkpoint: Checkpoint, error: Exception) -> Gap:
+    return Gap(
+        step=checkpoint.step,
+        tokens=checkpoint.tokens,
+        reason=f"{checkpoint.path.name} could not be loaded: {type(error).__name__}: {error}",
+        time=time.time(),
+    )
 
 
 def _load_model(checkpoint: Checkpoint) -> PreTrainedModel:
