@@ -1,0 +1,236 @@
+"""What observing costs: `python benchmarks/contrast.py [--models ...] [--repeats N] [--items N]`.
+
+All ratios are taken in one run: what is compared runs in turns, and the figure is the median over the turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy
+import torch
+import transformers
+from localization import Localized, localize
+from subjects import SUBJECTS, Missing, Subject, battery, pythia
+
+from observatory import Observatory
+from observatory.measure import regions
+from observatory.measure.anatomy import anatomy
+from observatory.measure.instruments.contrast import ContrastLocalizer, selectivity
+from observatory.measure.pooling import POOLINGS
+from observatory.measure.reading import SharedPass, batches
+from observatory.measure.scene import Scene, contrasts, texts
+from observatory.measure.undisturbed import undisturbed
+from observatory.stimuli.battery import Battery
+from observatory.stimuli.tokens import encode
+
+SHARE = ContrastLocalizer().share
+BUDGET_FORWARD = 1.10
+BUDGET_LOCALIZATION = {"pythia-14m": 10, "pythia-70m": 10, "smollm2-135m": 5}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one run took."""
+
+    wall: float
+    cpu: float
+    """Of all threads; other jobs on the machine raise it little, where they raise the wall time much."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two procedures run in turns."""
+
+    one: Sequence[Turn]
+    other: Sequence[Turn]
+
+    def __str__(self) -> str:
+        wall = sorted(a.wall / b.wall for a, b in zip(self.one, self.other, strict=True))
+        cpu = statistics.median(a.cpu / b.cpu for a, b in zip(self.one, self.other, strict=True))
+        return (
+            f"{statistics.median(wall):6.2f}  ({wall[0]:.2f} to {wall[-1]:.2f}; cpu {cpu:.2f})"
+            f"   {statistics.median(t.wall for t in self.one):8.3f} s / "
+            f"{statistics.median(t.wall for t in self.other):.3f} s"
+        )
+
+
+def turn(do: Callable[[], object]) -> Turn:
+    gc.collect()
+    wall, cpu = time.perf_counter(), time.process_time()
+    do()
+    return Turn(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def compare(one: Callable[[], object], other: Callable[[], object], repeats: int) -> Comparison:
+    """Runs both in turns, each first half of the times."""
+    taken: tuple[list[Turn], list[Turn]] = ([], [])
+    for repeat in range(repeats):
+        for which in (0, 1) if repeat % 2 else (1, 0):
+            taken[which].append(turn((one, other)[which]))
+    return Comparison(*taken)
+
+
+def bare(subject: Subject, observatory: Observatory) -> Callable[[], None]:
+    """The body alone, on the batches that the observatory makes."""
+    found = anatomy(subject.model)
+    tokens = encode(subject.tokenizer, texts(observatory.battery), found.context)
+    parts = batches(tokens, observatory._batch_tokens)
+
+    def run() -> None:
+        with torch.no_grad():
+            for part in parts:
+                found.body(part.ids, use_cache=False)
+
+    return run
+
+
+def forward(name: str, subject: Subject, items: int | None, repeats: int) -> None:
+    observatory = Observatory(subject.tokenizer, battery=battery(items))
+    run = bare(subject, observatory)
+    observatory.observe(subject.model, 0)  # the tokens are encoded once a run
+    print(f"{name:13} {compare(lambda: observatory.observe(subject.model, 0), run, repeats)}", flush=True)
+
+
+def against_localization(name: str, subject: Subject, items: int, repeats: int) -> None:
+    shown = battery(items)
+    observatory = Observatory(subject.tokenizer, battery=shown)
+    found = anatomy(subject.model)
+    tokens = encode(subject.tokenizer, texts(shown), found.context)
+    blocks = [site.module for site in found.sites["residual"]]
+    count = regions.size(SHARE, sum(found.widths("residual")))
+    localized: list[Localized] = []
+
+    def procedure() -> None:
+        localized[:] = [
+            localize(subject.model, blocks, tokens[contrast.targets], tokens[contrast.controls], count)
+            for contrast in contrasts(shown)
+        ]
+
+    observatory.observe(subject.model, 0)
+    comparison = compare(procedure, lambda: observatory.observe(subject.model, 0), repeats)
+    print(f"{name:13} {comparison}   {agreement(subject, shown, localized, count)}", flush=True)
+
+
+def agreement(subject: Subject, shown: Battery, localized: Sequence[Localized], count: int) -> str:
+    """How our masks of each family, residual stream and last token, compare with those of the procedure."""
+    found = anatomy(subject.model)
+    tokens = encode(subject.tokenizer, texts(shown), found.context)
+    localizer = ContrastLocalizer()
+    with undisturbed(subject.model):
+        shared = SharedPass(found, tokens, localizer.readings(), batch_tokens=4096, memory=2**30)
+        scene = Scene(subject.model, found, shown, contrasts(shown), shared, None)
+        t = selectivity(scene, "residual").t[POOLINGS.index("last")]
+    masks = regions.top(t, count).numpy()
+    same, ties, apart = 0, 0, 0.0
+    for ours, score, theirs in zip(masks, t.numpy(), localized, strict=True):
+        mask, reference = theirs.mask.ravel(), theirs.t.ravel()
+        same += bool((ours == mask).all())
+        threshold = np.partition(reference, -count)[-count]
+        # Batched arithmetic rounds differently from one stimulus at a time: t within this is a tie.
+        ties += int((ours != mask).any() and (abs(reference[ours != mask] - threshold) < 1e-3).all())
+        apart = max(apart, float(np.nanmax(abs(score - reference))))
+    return f"{same} of {len(masks)} masks the same, {ties} but for ties; largest difference in t {apart:.0e}"
+
+
+def peak(name: str, what: str, items: int | None = None) -> float:
+    """The peak memory in MiB of a process that does nothing else."""
+    command = [sys.executable, __file__, "--peak", what, "--models", name]
+    if items is not None:
+        command += ["--items", str(items)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def peak_here(name: str, what: str, items: int | None) -> None:
+    subject = _deep(int(name.partition("-x")[2])) if "-x" in name else SUBJECTS[name]()
+    observatory = Observatory(subject.tokenizer, battery=battery(items))
+    if what == "bare":
+        bare(subject, observatory)()
+    else:
+        observatory.observe(subject.model, 0)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def _deep(layers: int) -> Subject:
+    return pythia(128, 4, layers)
+
+
+def kept(name: str, items: int | None) -> float:
+    """MiB of the pooled values of one pass."""
+    found = anatomy(_deep(int(name.partition("-x")[2])).model if "-x" in name else SUBJECTS[name]().model)
+    units = sum(sum(found.widths(space)) for space in found.sites)
+    return 4 * len(POOLINGS) * len(texts(battery(items))) * units / 2**20
+
+
+def memory(names: Sequence[str], items: int | None) -> None:
+    cases: list[tuple[str, int | None]] = [(name, items) for name in names]
+    if "pythia-14m" in names:
+        cases += [("pythia-14m", 12), ("pythia-14m", 24), ("pythia-14m-x12", None), ("pythia-14m-x24", None)]
+    for name, some in cases:
+        alone, observing = peak(name, "bare", some), peak(name, "observe", some)
+        print(
+            f"{name:15} {some or 'all':>5} items {alone:7.0f} MiB {observing:7.0f} MiB"
+            f"  + {observing - alone:6.0f} MiB ({observing / alone:.2f}); pooled values {kept(name, some):6.0f} MiB",
+            flush=True,
+        )
+
+
+def load(names: Sequence[str]) -> dict[str, Subject]:
+    subjects = {}
+    for name in names:
+        try:
+            subjects[name] = SUBJECTS[name]()
+        except Missing as reason:
+            print(f"{name} is left out: {reason}")
+    return subjects
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=list(SUBJECTS), help=f"of {', '.join(SUBJECTS)}")
+    parser.add_argument("--repeats", type=int, default=5, help="turns of each comparison")
+    parser.add_argument("--items", type=int, help="items a family, instead of all in the first and third table")
+    parser.add_argument("--items-localization", type=int, default=8, help="items a family in the second table")
+    parser.add_argument("--tables", nargs="+", default=["forward", "localization", "memory"])
+    parser.add_argument("--peak", choices=("bare", "observe"), help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, default=1, help="of torch; with more, other jobs disturb the times")
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    if chosen.peak:
+        return peak_here(chosen.models[0], chosen.peak, chosen.items)
+
+    print(
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
+        f"Python {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}, "
+        f"numpy {np.__version__}, scipy {scipy.__version__}"
+    )
+    subjects = load(chosen.models)
+    if "forward" in chosen.tables:
+        print(f"\nAn observation over a bare forward pass of the body; {torch.get_num_threads()} thread(s)")
+        for name, subject in subjects.items():
+            forward(name, subject, chosen.items, chosen.repeats)
+    if "localization" in chosen.tables:
+        torch.set_num_threads(1)
+        print(f"\nllm-localization's procedure over an observation; 1 thread, {chosen.items_localization} items a family")
+        for name, subject in subjects.items():
+            against_localization(name, subject, chosen.items_localization, chosen.repeats)
+    if "memory" in chosen.tables:
+        print("\nPeak memory of a process: a bare forward pass, an observation")
+        memory(list(subjects), chosen.items)
+    print(f"\nload at the end {os.getloadavg()[0]:.1f}")
+    return None
+
+
+if __name__ == "__main__":
+    main()

