@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import ceil
+from textwrap import fill
 
 import numpy as np
 import xarray as xr
@@ -34,7 +35,7 @@ def layers(logbook: xr.Dataset, space: str = "mlp", pooling: str = "mean") -> Fi
                 rasterized=True,
             )
             panel.set_facecolor("#DDDDDD")
-            panel.set_title(domain)
+            panel.set_title(fill(domain, 32))
             panel.yaxis.set_major_locator(MaxNLocator(integer=True))
         for panel in list(panels.flat)[len(domains) :]:
             panel.set_axis_off()

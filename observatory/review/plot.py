@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from observatory.review.layers import layers
 from observatory.review.strength import strength
+from observatory.review.style import style
 
 FIGURES: Mapping[str, tuple[Callable[[xr.Dataset], Figure], str]] = {
     "strength": (strength, "contrast_index"),
@@ -35,5 +36,6 @@ def plot(logbook: xr.Dataset, folder: str | Path) -> list[Path]:
         figure = draw(logbook)
         for suffix in (".png", ".svg"):
             written.append(folder / f"{name}{suffix}")
-            figure.savefig(written[-1])
+            with style():  # what an SVG makes of text is settled when it is written
+                figure.savefig(written[-1])
     return written
