@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> None:
             _train(arguments[1:])
         else:
             auto_cli(_COMMANDS, args=arguments, prog="observatory", description=observatory.__doc__)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         raise SystemExit(f"observatory: {_told(error)}") from error
 
 
