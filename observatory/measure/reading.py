@@ -8,11 +8,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from observatory.measure.anatomy import Anatomy, Site
+from observatory.observation import Array
 
 Tokens = Sequence[tuple[int, ...]]
 Reduce = Callable[[Tensor], Tensor]
@@ -102,21 +104,24 @@ class SharedPass:
                 start = end
 
     def _take(self, readings: Sequence[Reading], layers: range) -> dict[Reading, Float[Tensor, "value item unit"]]:
+        # numpy asks for large pages and writes scattered rows at once; torch's own take several times as long for both.
         stores = {
-            reading: torch.empty(reading.values, self._items, self._units(reading, layers)) for reading in readings
+            reading: np.empty((reading.values, self._items, self._units(reading, layers)), np.float32)
+            for reading in readings
         }
-        collectors: dict[Site, list[tuple[Reduce, Tensor]]] = defaultdict(list)
+        collectors: dict[Site, list[tuple[Reduce, Array]]] = defaultdict(list)
         for reading, store in stores.items():
             start = 0
             for site in self._anatomy.sites[reading.space][layers.start : layers.stop]:
                 collectors[site].append((reading.reduce, store[..., start : start + site.units]))
                 start += site.units
         device, current = self._anatomy.device, self._batches[0]
+        rows = current.items.numpy()
 
         def collect(site: Site, activations: Tensor) -> None:
             shaped = activations.reshape(*current.ids.shape, *((site.units, -1) if site.grouped else (-1,)))
             for reduce, store in collectors[site]:
-                store[:, current.items] = reduce(shaped).to("cpu", torch.float32)
+                store[:, rows] = reduce(shaped).to("cpu", torch.float32).numpy()
 
         last = self._anatomy.sites["residual"][layers.stop - 1].module
         with ExitStack() as hooks:
@@ -124,6 +129,7 @@ class SharedPass:
                 hooks.callback(_hook(site, collect).remove)
             hooks.callback(last.register_forward_hook(_stop).remove)
             for current in self._batches:
+                rows = current.items.numpy()
                 try:
                     self._anatomy.run(current.ids.to(device))
                 except _LastLayerReached:
@@ -132,7 +138,7 @@ class SharedPass:
                     f"{type(self._anatomy.body).__name__} returned without running its last block "
                     f"({type(last).__name__}), so its activations could not be read"
                 )
-        return stores
+        return {reading: torch.from_numpy(store) for reading, store in stores.items()}
 
 
 class _LastLayerReached(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, lgamma, sqrt
 
@@ -12,6 +12,8 @@ from torch import Tensor
 
 RESOLUTION = 2.0**-20
 """A unit whose spread is below this share of its size is constant: what is left is float32 rounding."""
+_AT_ONCE = 2**20
+"""How many values are widened to float64 together; more are slower, since they do not stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -25,20 +27,28 @@ class Moments:
 
 def moments(values: Float[Tensor, "*batch item unit"]) -> Moments:
     """Exact moments over the items: the mean is taken out before squaring."""
-    if values.shape[-2] < 2:
-        raise ValueError(f"a condition needs 2 stimuli or more to have a spread; got {values.shape[-2]}")
-    items = values.unbind(-2)
-    mean = _total(items) / len(items)
-    return Moments(len(items), mean, _total((item - mean).square_() for item in items) / (len(items) - 1))
+    count = values.shape[-2]
+    if count < 2:
+        raise ValueError(f"a condition needs 2 stimuli or more to have a spread; got {count}")
+    at_once = max(1, _AT_ONCE * values.shape[-1] // max(1, values.numel()))
+    parts = [_moments(part) for part in values.split(at_once, dim=-1)]
+    return parts[0] if len(parts) == 1 else join(parts)
 
 
-def _total(items: Iterable[Float[Tensor, "*unit"]]) -> Float[Tensor, "*unit"]:
-    """The sum, in an order that does not depend on how many units lie side by side, as torch's own does.
+def _moments(values: Float[Tensor, "*batch item unit"]) -> Moments:
+    wide = values.to(torch.float64, copy=True)
+    mean = _total(wide) / wide.shape[-2]
+    wide -= mean.unsqueeze(-2)
+    return Moments(wide.shape[-2], mean, _total(wide.square_()) / (wide.shape[-2] - 1))
+
+
+def _total(values: Float[Tensor, "*batch item unit"]) -> Float[Tensor, "*batch unit"]:
+    """The sum over the items, in an order that does not depend on how many units lie side by side, as torch's own does.
 
     So a unit has the same moments to the bit in whatever block it is read; and var_mean takes many times as long.
     """
-    first, *rest = items
-    total = first.double().clone()
+    first, *rest = values.unbind(-2)
+    total = first.clone()
     for item in rest:
         total += item
     return total
