@@ -65,7 +65,7 @@ def test_without_a_tokenizer_the_weights_are_saved_alone(tmp_path: Path) -> None
     fit(tmp_path, [PythiaCheckpoints(tmp_path / "c", "at 0")], steps=1)
     saved = ["config.json", "generation_config.json", "model.safetensors", "progress.json"]
     assert names(tmp_path / "c" / "step1") == saved
-    with pytest.raises(ValueError, match="holds no tokenizer|is it the right tokenizer"):
+    with pytest.raises(ValueError, match=r"holds no tokenizer|is it the right tokenizer"):
         replay(tmp_path / "c", tmp_path / "o.h5", battery=small_battery())
     (tmp_path / "t").mkdir()
     word_tokenizer().save_pretrained(tmp_path / "t")
