@@ -76,6 +76,18 @@ def test_a_pythia_recipe_has_the_published_batch_and_length(size: str) -> None:
     assert recipe["model"]["learning_rate"] == PYTHIA[size].learning_rate
 
 
+def test_a_recipe_sets_the_threads_and_refuses_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.set_num_threads(2)
+    try:
+        build("demo", tmp_path)
+        assert torch.get_num_threads() == settings("demo")["threads"] == 1
+    finally:
+        torch.set_num_threads(1)
+    with pytest.raises(SystemExit):
+        build("demo", tmp_path, "--threads=0")
+    assert "threads" in capsys.readouterr().err
+
+
 def test_the_demo_mixes_all_domains_alike(tmp_path: Path) -> None:
     cli = build("demo", tmp_path)
     assert isinstance(cli.datamodule, SyntheticData)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning as L
+import torch
+from jsonargparse.typing import PositiveInt
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from observatory.train.data import SequenceData
@@ -33,6 +35,17 @@ class TrainCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.link_arguments("data.vocab_size", "model.vocab_size", apply_on="instantiate")
+        parser.add_argument(
+            "--threads",
+            type=PositiveInt | None,
+            default=None,
+            help="CPU threads of one operation; torch's own choice if not given. More gain little for a model "
+            "as small as the demo's, and lose much where the cores are busy.",
+        )
+
+    def before_instantiate_classes(self) -> None:
+        if (threads := self._get(self.config, "threads")) is not None:
+            torch.set_num_threads(threads)
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
