@@ -59,7 +59,7 @@ def _quieten() -> None:
     """Only the observations and the progress bar are to be read here."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".isinstance.treespec, LeafSpec", FutureWarning)
-    disable_progress_bar()  # transformers draws one for every checkpoint it writes
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers draws one for every checkpoint it writes
 
 
 def _provenance(attributes: dict[str, Any], recipe: dict[str, Any], seed: int) -> dict[str, Any]:
