@@ -9,13 +9,13 @@ import argparse
 import gc
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import scipy
@@ -36,8 +36,11 @@ from observatory.stimuli.battery import Battery
 from observatory.stimuli.tokens import encode
 
 SHARE = ContrastLocalizer().share
-BUDGET_FORWARD = 1.10
-BUDGET_LOCALIZATION = {"pythia-14m": 10, "pythia-70m": 10, "smollm2-135m": 5}
+TABLES = ["forward", "localization", "memory"]
+ITEMS_FORWARD = {"smollm2-135m": 8}
+"""Items a family in the first table, where all of them would take many minutes."""
+ITEMS_LOCALIZATION = {"smollm2-135m": 4}
+"""Items a family in the second table; 8 for the others."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,8 @@ def forward(name: str, subject: Subject, items: int | None, repeats: int) -> Non
     observatory = Observatory(subject.tokenizer, battery=battery(items))
     run = bare(subject, observatory)
     observatory.observe(subject.model, 0)  # the tokens are encoded once a run
-    print(f"{name:13} {compare(lambda: observatory.observe(subject.model, 0), run, repeats)}", flush=True)
+    comparison = compare(lambda: observatory.observe(subject.model, 0), run, repeats)
+    print(f"{name:13} {items or 'all':>3} items {comparison}", flush=True)
 
 
 def against_localization(name: str, subject: Subject, items: int, repeats: int) -> None:
@@ -120,7 +124,7 @@ def against_localization(name: str, subject: Subject, items: int, repeats: int) 
 
     observatory.observe(subject.model, 0)
     comparison = compare(procedure, lambda: observatory.observe(subject.model, 0), repeats)
-    print(f"{name:13} {comparison}   {agreement(subject, shown, localized, count)}", flush=True)
+    print(f"{name:13} {items:>3} items {comparison}\n{'':14}{agreement(subject, shown, localized, count)}", flush=True)
 
 
 def agreement(subject: Subject, shown: Battery, localized: Sequence[Localized], count: int) -> str:
@@ -155,11 +159,15 @@ def peak(name: str, what: str, items: int | None = None) -> float:
 def peak_here(name: str, what: str, items: int | None) -> None:
     subject = _deep(int(name.partition("-x")[2])) if "-x" in name else SUBJECTS[name]()
     observatory = Observatory(subject.tokenizer, battery=battery(items))
+    run = bare(subject, observatory)
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak that loading had
     if what == "bare":
-        bare(subject, observatory)()
+        run()
     else:
         observatory.observe(subject.model, 0)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    print(int(status["VmHWM"].split()[0]) / 1024)
 
 
 def _deep(layers: int) -> Subject:
@@ -174,9 +182,9 @@ def kept(name: str, items: int | None) -> float:
 
 
 def memory(names: Sequence[str], items: int | None) -> None:
-    cases: list[tuple[str, int | None]] = [(name, items) for name in names]
+    cases = [(name, items or ITEMS_FORWARD.get(name)) for name in names]
     if "pythia-14m" in names:
-        cases += [("pythia-14m", 12), ("pythia-14m", 24), ("pythia-14m-x12", None), ("pythia-14m-x24", None)]
+        cases += [("pythia-14m", 12), ("pythia-14m", 24), ("pythia-14m-x12", 12), ("pythia-14m-x24", 12)]
     for name, some in cases:
         alone, observing = peak(name, "bare", some), peak(name, "observe", some)
         print(
@@ -199,10 +207,9 @@ def load(names: Sequence[str]) -> dict[str, Subject]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=list(SUBJECTS), help=f"of {', '.join(SUBJECTS)}")
-    parser.add_argument("--repeats", type=int, default=5, help="turns of each comparison")
-    parser.add_argument("--items", type=int, help="items a family, instead of all in the first and third table")
-    parser.add_argument("--items-localization", type=int, default=8, help="items a family in the second table")
-    parser.add_argument("--tables", nargs="+", default=["forward", "localization", "memory"])
+    parser.add_argument("--repeats", type=int, default=3, help="turns of each comparison")
+    parser.add_argument("--items", type=int, help="items a family in every table, instead of those that each says")
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES)
     parser.add_argument("--peak", choices=("bare", "observe"), help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=1, help="of torch; with more, other jobs disturb the times")
     chosen = parser.parse_args()
@@ -219,13 +226,16 @@ def main() -> None:
     if "forward" in chosen.tables:
         print(f"\nAn observation over a bare forward pass of the body; {torch.get_num_threads()} thread(s)")
         for name, subject in subjects.items():
-            forward(name, subject, chosen.items, chosen.repeats)
+            forward(name, subject, chosen.items or ITEMS_FORWARD.get(name), chosen.repeats)
     if "localization" in chosen.tables:
         torch.set_num_threads(1)
-        print(f"\nllm-localization's procedure over an observation; 1 thread, {chosen.items_localization} items a family")
+        print("\nllm-localization's procedure over an observation; 1 thread")
         for name, subject in subjects.items():
-            against_localization(name, subject, chosen.items_localization, chosen.repeats)
-    if "memory" in chosen.tables:
+            items = chosen.items or ITEMS_LOCALIZATION.get(name, 8)
+            against_localization(name, subject, items, chosen.repeats)
+    if "memory" in chosen.tables and not Path("/proc/self/clear_refs").exists():
+        print("\nPeak memory is left out: only Linux lets a process forget an earlier peak")
+    elif "memory" in chosen.tables:
         print("\nPeak memory of a process: a bare forward pass, an observation")
         memory(list(subjects), chosen.items)
     print(f"\nload at the end {os.getloadavg()[0]:.1f}")

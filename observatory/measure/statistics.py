@@ -13,7 +13,7 @@ from torch import Tensor
 RESOLUTION = 2.0**-20
 """A unit whose spread is below this share of its size is constant: what is left is float32 rounding."""
 _AT_ONCE = 2**20
-"""How many values are widened to float64 together; more are slower, since they do not stay in the cache."""
+"""About how many values are widened to float64 together; more are slower, since they do not stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,7 @@ def moments(values: Float[Tensor, "*batch item unit"]) -> Moments:
     count = values.shape[-2]
     if count < 2:
         raise ValueError(f"a condition needs 2 stimuli or more to have a spread; got {count}")
-    at_once = max(1, _AT_ONCE * values.shape[-1] // max(1, values.numel()))
-    parts = [_moments(part) for part in values.split(at_once, dim=-1)]
+    parts = [_moments(part) for part in values.chunk(max(1, values.numel() // _AT_ONCE), dim=-1)]
     return parts[0] if len(parts) == 1 else join(parts)
 
 
