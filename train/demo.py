@@ -30,8 +30,8 @@ def demo(out: Path, seed: int) -> Path:
     folder = next_free(out)
     folder.mkdir(parents=True)
     recipe = _recipe(folder, seed)
-    (folder / "config.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
-    train(["fit", "--config", str(folder / "config.yaml")])
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    train(["fit", "--config", str(folder / "recipe.yaml")])
     logbook = open_logbook(folder / "observations.h5")
     figures = plot(logbook, folder / "figures")
     (folder / "run.json").write_text(json.dumps(_provenance(logbook.attrs, recipe, seed), indent=1, default=str))
@@ -66,6 +66,6 @@ def _provenance(attributes: dict[str, Any], recipe: dict[str, Any], seed: int) -
     return {
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
         "seed": seed,
-        "battery": attributes.get("battery"),
+        "battery": attributes["provenance_battery"],
         "config": recipe,
     }
