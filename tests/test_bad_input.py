@@ -265,9 +265,8 @@ def test_a_resumed_run_that_measures_something_else_is_refused(tmp_path: Path, w
     with pytest.raises(ValueError, match=words):
         fit(tmp_path, [monitor(**RESUMED[what]), saving], steps=3, resume=resume, enable_checkpointing=True)
     assert open_logbook(tmp_path / "o.h5")["step"].values.tolist() == [0, 1, 2]
-    fit(
-        tmp_path, [monitor(), saving], steps=3, resume=resume, enable_checkpointing=True
-    )  # nobody holds it, and the right one goes on
+    # Nobody holds it any more, and the right one goes on.
+    fit(tmp_path, [monitor(), saving], steps=3, resume=resume, enable_checkpointing=True)
     assert open_logbook(tmp_path / "o.h5")["step"].values.tolist() == [0, 1, 2, 3]
 
 

@@ -14,7 +14,7 @@ from observatory import Observation, Observatory, load_battery
 from observatory.stimuli.audit import audit
 from observatory.stimuli.battery import Battery
 
-ITEMS = 12
+ITEMS = 8
 MLP, MEAN = 0, 1
 
 pytestmark = pytest.mark.pretrained
