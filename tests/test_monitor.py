@@ -31,7 +31,6 @@ from observatory.callbacks.stepping import count_tokens
 from observatory.measure.instruments import ContrastLocalizer
 from observatory.measure.scene import Scene
 
-
 # Lightning says so of every run that is resumed, and of the submodule that is frozen on purpose.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty:UserWarning"),

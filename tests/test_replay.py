@@ -19,7 +19,7 @@ from observatory.replay.engine import replay
 pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training:UserWarning")
 
 ONLY_LIVE = {"train_loss", "time", "seconds", "recorded", "recorded_name"}
-"""The clock, and the loss of the training batch, which a checkpoint does not hold; so the list of names differs, too."""
+"""The clock, and the loss of the training batch, which a checkpoint does not hold."""
 
 
 @pytest.fixture(scope="module")
