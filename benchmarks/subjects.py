@@ -43,7 +43,7 @@ def pythia(hidden: int, heads: int, layers: int = 6) -> Subject:
         max_position_embeddings=2048,
     )
     torch.manual_seed(0)
-    return Subject(GPTNeoXForCausalLM(config).eval(), train_tokenizer(texts(load_battery()), VOCABULARY))
+    return Subject(GPTNeoXForCausalLM(config).train(False), train_tokenizer(texts(load_battery()), VOCABULARY))
 
 
 def smollm2() -> Subject:
@@ -54,13 +54,14 @@ def smollm2() -> Subject:
     except importlib.metadata.PackageNotFoundError as error:
         raise Missing(f"{error.name} is not installed; `make pretrained` installs it") from error
     weights = Path(str(next(file for file in files if file.suffix == ".gguf").locate()))
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tokenizer = AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name)
         model = AutoModelForCausalLM.from_pretrained(weights.parent, gguf_file=weights.name, dtype=torch.float32)
-    return Subject(model.eval(), tokenizer)
+    model.train(False)
+    return Subject(model, tokenizer)
 
 
 SUBJECTS: dict[str, Callable[[], Subject]] = {
