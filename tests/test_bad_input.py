@@ -198,10 +198,11 @@ def test_activations_that_are_not_finite_are_missing_and_crash_nothing(tmp_path:
     plot(open_logbook(tmp_path / "o.h5"), tmp_path)
 
 
-def test_a_model_of_nothing_but_nan_is_measured_as_missing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tokens", [slice(None), slice(9, 10)], ids=["every word", "one word, on some stimuli"])
+def test_a_model_that_gives_nan_for_words_is_measured_as_missing(tmp_path: Path, tokens: slice) -> None:
     model = tiny("gpt_neox")
     with torch.no_grad():
-        model.gpt_neox.embed_in.weight.fill_(torch.nan)
+        model.gpt_neox.embed_in.weight[tokens] = torch.nan
     seen = Observatory(word_tokenizer(), battery=small_battery()).observe(model, step=0)
     assert seen["contrast_missing"].tolist() == [[60, 60], [48, 48], [12, 12]]
     assert np.isnan(seen["contrast_index"]).all()
