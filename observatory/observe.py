@@ -38,7 +38,7 @@ class Observatory:
         battery: Battery | Path | str | Sequence[Path | str] | None = None,
         instruments: Sequence[Instrument] | None = None,
         layout: Layout | None = None,
-        batch_tokens: int = 4096,
+        batch_tokens: int = 2048,
         memory: int = 2**30,
     ) -> None:
         """Only the tokenizer is required.

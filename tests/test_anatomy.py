@@ -149,7 +149,7 @@ def taken(model: nn.Module, space: str, layout: Layout | None = None) -> list[Te
     reading = Reading(space, every_token, values=LENGTH * components)
     with torch.no_grad():
         shared = SharedPass(found, TOKENS, [reading], batch_tokens=LENGTH, memory=2**30)
-        ((_, values),) = shared.blocks(reading)
+        ((values,),) = (block.values() for block in shared.blocks(reading))
     parts = values.unflatten(0, (LENGTH, components)).split(found.widths(space), dim=-1)
     by_item = [part.permute(2, 0, 3, 1) for part in parts]  # (item, token, unit, component)
     return by_item if grouped else [part.squeeze(-1) for part in by_item]

@@ -56,7 +56,7 @@ class Largest(Instrument):
 
     def measure(self, scene: Scene) -> Mapping[str, Variable]:
         values = [
-            float(torch.cat([part[row] for _, part in scene.blocks(reading)], dim=-1).mean())
+            float(torch.cat([part[reading][row] for part in scene.blocks(reading)], dim=-1).mean())
             for reading in self.readings()
             for row in range(reading.values)
         ]

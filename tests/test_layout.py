@@ -173,7 +173,8 @@ def test_an_odd_module_is_read_with_the_layout_it_is_given() -> None:
     }
     reading = Reading("mlp", last_and_mean_magnitude, 2)
     with torch.no_grad():
-        ((_, values),) = SharedPass(found, tokens, [reading], batch_tokens=100, memory=2**30).blocks(reading)
+        (block,) = SharedPass(found, tokens, [reading], batch_tokens=100, memory=2**30).blocks(reading)
+        values = block[reading]
         layer = model.stack[0]
         x = model.table(torch.tensor(tokens))
         neurons = layer.wide(x + layer.out(layer.mix(x).cumsum(1))).relu()

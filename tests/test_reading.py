@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from itertools import pairwise
 
 import pytest
 import torch
@@ -37,7 +36,7 @@ def read(
     wanted = list(POOLED.values()) if readings is None else readings
     with undisturbed(model):
         shared = SharedPass(anatomy(model), tokens, wanted, batch_tokens=batch_tokens, memory=memory)
-        return [torch.cat([values for _, values in shared.blocks(reading)], dim=-1) for reading in wanted]
+        return [torch.cat([block[reading] for block in shared.blocks(reading)], dim=-1) for reading in wanted]
 
 
 def calls(module: nn.Module) -> list[tuple[int, ...]]:
@@ -195,14 +194,23 @@ def test_what_does_not_fit_is_read_block_by_block_with_the_same_values(memory: i
     expected = dict(zip(POOLED, read(model), strict=True))
     with undisturbed(model):
         shared = SharedPass(anatomy(model), TOKENS, list(POOLED.values()), batch_tokens=64, memory=memory)
-        parts = list(shared.blocks(POOLED["mlp"]))
-        assert [values.shape[-1] for _, values in parts] == blocks
-        assert [where.start for where, _ in parts] == [sum(blocks[:i]) for i in range(len(blocks))]
-        assert all(one.stop == other.start for (one, _), (other, _) in pairwise(parts))
+        assert [block[POOLED["mlp"]].shape[-1] for block in shared.blocks(POOLED["mlp"])] == blocks
         for space, reading in POOLED.items():
-            assert torch.equal(torch.cat([values for _, values in shared.blocks(reading)], -1), expected[space])
-            for where, values in shared.blocks(reading):
-                assert torch.equal(values, expected[space][..., where])
+            assert torch.equal(torch.cat([block[reading] for block in shared.blocks(reading)], -1), expected[space])
+
+
+def test_readings_asked_for_together_share_the_passes_over_the_blocks() -> None:
+    model = tiny("gpt_neox")
+    expected = dict(zip(POOLED, read(model), strict=True))
+    seen = [calls(layer) for layer in model.gpt_neox.layers]
+    layer = sum(bytes_of(space, 1, width) for space, width in (("mlp", 20), ("residual", 16), ("heads", HEADS)))
+    with undisturbed(model):
+        shared = SharedPass(anatomy(model), TOKENS, list(POOLED.values()), batch_tokens=1000, memory=2 * layer)
+        parts = list(shared.blocks(*POOLED.values()))
+    lengths = len({len(tokens) for tokens in TOKENS})
+    assert [len(one) for one in seen] == [2 * lengths, 2 * lengths, lengths]
+    for space, reading in POOLED.items():
+        assert torch.equal(torch.cat([block[reading] for block in parts], -1), expected[space])
 
 
 def test_a_block_of_layers_runs_no_layer_behind_it() -> None:

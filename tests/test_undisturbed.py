@@ -27,7 +27,7 @@ def look(model: nn.Module, readings: list[Reading] = READINGS) -> list[Tensor]:
     """An observation's worth of reading."""
     with undisturbed(model):
         shared = SharedPass(anatomy(model), TOKENS, readings, batch_tokens=8, memory=2**30)
-        return [values for reading in readings for _, values in shared.blocks(reading)]
+        return [block[reading] for reading in readings for block in shared.blocks(reading)]
 
 
 def trained(model: nn.Module) -> nn.Module:

@@ -76,19 +76,16 @@ class SharedPass:
         self._memory = memory
         self._kept: Mapping[Reading, Float[Tensor, "value item unit"]] | None = None
 
-    def blocks(self, reading: Reading) -> Iterator[tuple[slice, Float[Tensor, "value item unit"]]]:
-        """The values of a reading with the units they belong to, layer after layer; mostly a single block."""
+    def blocks(self, *readings: Reading) -> Iterator[dict[Reading, Float[Tensor, "value item unit"]]]:
+        """The values of these readings, layer after layer: mostly all layers at once, else as many as fit in memory."""
         layers = range(self._anatomy.layers)
         if self._bytes(self._readings, layers) <= self._memory:
             if self._kept is None:
                 self._kept = self._take(self._readings, layers)
-            yield slice(0, self._kept[reading].shape[-1]), self._kept[reading]
+            yield {reading: self._kept[reading] for reading in readings}
             return
-        start = 0
-        for block in self._split(reading):
-            values = self._take((reading,), block)[reading]
-            yield slice(start, start + values.shape[-1]), values
-            start += values.shape[-1]
+        for block in self._split(readings):
+            yield self._take(readings, block)
 
     def _bytes(self, readings: Sequence[Reading], layers: range) -> int:
         return sum(4 * reading.values * self._items * self._units(reading, layers) for reading in readings)
@@ -96,10 +93,10 @@ class SharedPass:
     def _units(self, reading: Reading, layers: range) -> int:
         return sum(self._anatomy.widths(reading.space)[layers.start : layers.stop])
 
-    def _split(self, reading: Reading) -> Iterator[range]:
+    def _split(self, readings: Sequence[Reading]) -> Iterator[range]:
         start = 0
         for end in range(1, self._anatomy.layers + 1):
-            if end == self._anatomy.layers or self._bytes((reading,), range(start, end + 1)) > self._memory:
+            if end == self._anatomy.layers or self._bytes(readings, range(start, end + 1)) > self._memory:
                 yield range(start, end)
                 start = end
 

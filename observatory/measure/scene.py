@@ -55,6 +55,6 @@ class Scene:
     previous: Observation | None
     """The observation before this one, for what is a matter of change."""
 
-    def blocks(self, reading: Reading) -> Iterator[tuple[slice, Float[Tensor, "value item unit"]]]:
-        """The values of a declared reading, with the units they belong to: layer after layer, mostly all at once."""
-        return self.shared.blocks(reading)
+    def blocks(self, *readings: Reading) -> Iterator[dict[Reading, Float[Tensor, "value item unit"]]]:
+        """The values of declared readings, layer after layer and mostly all at once."""
+        return self.shared.blocks(*readings)

@@ -16,7 +16,7 @@ from observatory.measure.pooling import POOLINGS, last_and_mean_magnitude
 from observatory.measure.reading import Reading
 from observatory.measure.regions import Indices
 from observatory.measure.scene import Scene
-from observatory.measure.statistics import Moments, hedges_g, join, moments, welch_t
+from observatory.measure.statistics import hedges_g, moments, welch_t
 from observatory.observation import Array, Instrument, Variable
 
 _BY_DOMAIN = ("space", "pooling", "domain")
@@ -60,7 +60,8 @@ class ContrastLocalizer(Instrument):
         }
 
     def measure(self, scene: Scene) -> Mapping[str, Variable]:
-        found = [self._measure_space(scene, space) for space in SPACES]
+        measured = selectivity(scene)
+        found = [self._measure_space(scene, space, measured[space]) for space in SPACES]
         stacked = {
             name: Variable(("space", *variable.dims), np.stack([space[name].values for space in found]), variable.attrs)
             for name, variable in found[0].items()
@@ -73,9 +74,8 @@ class ContrastLocalizer(Instrument):
         }
         return stacked | by_unit
 
-    def _measure_space(self, scene: Scene, space: str) -> dict[str, Variable]:
+    def _measure_space(self, scene: Scene, space: str, measured: Selectivity) -> dict[str, Variable]:
         widths = scene.anatomy.widths(space)
-        measured = selectivity(scene, space)
         effect, index = self._indices(scene, measured)
         score = torch.stack(
             [regions.conjunction(measured.t[:, rows]) for rows in _rows_by_domain(scene)], dim=1
@@ -147,19 +147,23 @@ class ContrastLocalizer(Instrument):
         return effect, regions.indices(effect, owners, len(names))
 
 
-def selectivity(scene: Scene, space: str) -> Selectivity:
-    """Welch's t and Hedges' g of each unit on each family."""
-    target: list[list[Moments]] = [[] for _ in scene.contrasts]
-    control: list[list[Moments]] = [[] for _ in scene.contrasts]
-    for _, values in scene.blocks(_reading(space)):
-        for family, contrast in enumerate(scene.contrasts):
-            target[family].append(moments(values[:, contrast.targets]))
-            control[family].append(moments(values[:, contrast.controls]))
-    pairs = [(join(t), join(c)) for t, c in zip(target, control, strict=True)]
-    return Selectivity(
-        t=torch.stack([welch_t(t, c) for t, c in pairs], dim=1),
-        g=torch.stack([hedges_g(t, c) for t, c in pairs], dim=1),
-    )
+def selectivity(scene: Scene) -> dict[str, Selectivity]:
+    """Welch's t and Hedges' g of each unit on each family, for every unit space."""
+    parts: dict[str, list[Selectivity]] = {space: [] for space in SPACES}
+    for block in scene.blocks(*map(_reading, SPACES)):
+        for space in SPACES:
+            values = block[_reading(space)]
+            pairs = [(moments(values[:, c.targets]), moments(values[:, c.controls])) for c in scene.contrasts]
+            parts[space].append(
+                Selectivity(
+                    t=torch.stack([welch_t(t, c) for t, c in pairs], dim=1),
+                    g=torch.stack([hedges_g(t, c) for t, c in pairs], dim=1),
+                )
+            )
+    return {
+        space: Selectivity(torch.cat([p.t for p in found], dim=-1), torch.cat([p.g for p in found], dim=-1))
+        for space, found in parts.items()
+    }
 
 
 def _reading(space: str) -> Reading:
