@@ -135,7 +135,7 @@ def agreement(subject: Subject, shown: Battery, localized: Sequence[Localized], 
     with undisturbed(subject.model):
         shared = SharedPass(found, tokens, localizer.readings(), batch_tokens=4096, memory=2**30)
         scene = Scene(subject.model, found, shown, contrasts(shown), shared, None)
-        t = selectivity(scene, "residual").t[POOLINGS.index("last")]
+        t = selectivity(scene)["residual"].t[POOLINGS.index("last")]
     masks = regions.top(t, count).numpy()
     same, ties, apart = 0, 0, 0.0
     for ours, score, theirs in zip(masks, t.numpy(), localized, strict=True):
