@@ -23,7 +23,7 @@ TOKENS_PER_BATCH = 4 * 8
 
 def small_battery(items: int = 6, name: str = "small") -> Battery:
     """Random words: nothing to find, all there is to measure."""
-    draw = np.random.default_rng(len(name))
+    draw = np.random.default_rng(list(name.encode()))
 
     def text(length: int) -> str:
         return " ".join(draw.choice(WORDS, length))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+_NONE_THERE = "holds no tokenizer; give the folder or the hub name of the one the model was trained with"
+
 
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     """From a folder or a name on the hub; code that comes with it is never run."""
@@ -16,7 +18,7 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     try:
         loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{source} holds no tokenizer; give the folder or the hub name of the one the model was trained with"
-        ) from error
+        raise ValueError(f"{source} {_NONE_THERE}") from error
+    if not loaded("a", add_special_tokens=False)["input_ids"]:  # what transformers makes of a folder without one
+        raise ValueError(f"{source} {_NONE_THERE}")
     return loaded
