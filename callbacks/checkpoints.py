@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
+import torch
 
 from observatory.callbacks.pretrained import find_pretrained
 from observatory.callbacks.stepping import SteppingCallback
@@ -92,7 +93,12 @@ class PythiaCheckpoints(SteppingCallback):
         model.save_pretrained(partial)
         if tokenizer is not None:
             tokenizer.save_pretrained(partial)
-        progress = {"step": step, "tokens": tokens, "attention": model.config._attn_implementation}
+        progress = {
+            "step": step,
+            "tokens": tokens,
+            "attention": model.config._attn_implementation,
+            "threads": torch.get_num_threads(),
+        }
         (partial / PROGRESS_FILE).write_text(json.dumps(progress))
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)

@@ -55,7 +55,7 @@ def test_each_folder_holds_the_weights_the_tokens_and_the_tokenizer_of_its_step(
     for step in (1, 4, 5):
         folder = tmp_path / "c" / f"step{step}"
         assert same(loaded(folder), kept[step]), step
-        progress = {"step": step, "tokens": step * 2 * TOKENS_PER_BATCH, "attention": "eager"}
+        progress = {"step": step, "tokens": step * 2 * TOKENS_PER_BATCH, "attention": "eager", "threads": 1}
         assert json.loads((folder / "progress.json").read_text()) == progress
         assert AutoTokenizer.from_pretrained(folder)("w3 w5").input_ids == word_tokenizer()("w3 w5").input_ids
     assert not same(kept[4], kept[5])

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from loop import Language, fit, small_battery, word_tokenizer
 
-from observatory import open_logbook
+from observatory import Observation, Recorder, open_logbook
 from observatory.callbacks import PythiaCheckpoints, SpecializationMonitor
 from observatory.replay.checkpoints import find_checkpoints
 from observatory.replay.engine import replay
@@ -48,6 +49,29 @@ def test_replay_equals_live_bit_for_bit(run: Path, tmp_path: Path) -> None:
     for name in ("provenance_battery", "provenance_stimuli", "provenance_model", "provenance_settings"):
         assert live.attrs[name] == replayed.attrs[name]
     assert float(np.abs(live["contrast_index"].diff("step")).min()) > 0  # training did move them
+
+
+class Threads(Recorder):
+    """Notes how many threads torch has while a checkpoint is measured."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def record(self, observation: Observation) -> None:
+        self.seen.append(torch.get_num_threads())
+
+
+def test_a_replay_has_the_threads_of_the_run_since_more_of_them_add_in_another_order(run: Path, tmp_path: Path) -> None:
+    """A demo trained on one thread and replayed on two once differed in the last bits."""
+    threads, before = Threads(), torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        replay(run / "checkpoints", tmp_path / "o.h5", battery=small_battery(), recorders=(threads,))
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+    assert threads.seen == [before] * 4
+    assert_equal(open_logbook(run / "live.h5"), open_logbook(tmp_path / "o.h5"))
 
 
 def test_a_replay_goes_on_where_it_stopped(run: Path, tmp_path: Path) -> None:
@@ -117,7 +141,6 @@ def test_checkpoints_carry_their_step_and_tokens(run: Path) -> None:
 
 
 def test_they_open_with_from_pretrained_and_hold_the_weights_of_that_step(run: Path) -> None:
-    import torch
     from transformers import AutoModelForCausalLM
 
     start = AutoModelForCausalLM.from_pretrained(run / "checkpoints" / "step0")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 PROGRESS_FILE = "progress.json"
-"""Beside the weights, what the Hugging Face format has no place for: the tokens seen, and the attention's code."""
+"""Beside the weights, what the Hugging Face format has no place for: the tokens seen, and what rounding depends on."""
 _STEP_FOLDER = re.compile(r"step(\d+)")
 
 
@@ -22,6 +22,8 @@ class Checkpoint:
     path: Path
     attention: str | None = None
     """The implementation that the live run used: another one rounds differently."""
+    threads: int | None = None
+    """The threads that the live run had: another number of them adds in another order."""
 
 
 def find_checkpoints(source: str | Path) -> list[Checkpoint]:
@@ -53,6 +55,6 @@ def _progress(folder: Path) -> dict[str, Any]:
     """What is known; a checkpoint whose progress cannot be read is still one."""
     try:
         found = json.loads((folder / PROGRESS_FILE).read_text())
-        return {"tokens": int(found["tokens"]), "attention": found.get("attention")}
+        return {"tokens": int(found["tokens"]), "attention": found.get("attention"), "threads": found.get("threads")}
     except (OSError, ValueError, KeyError, TypeError):
         return {"tokens": 0}

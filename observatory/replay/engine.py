@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+import torch
 
 from observatory.observation import Gap, Recorder
 from observatory.observe import Observatory
@@ -61,10 +63,22 @@ def _measure(checkpoints: Sequence[Checkpoint], watch: Watch, logbook: Logbook) 
                 watch.go_back(logbook.last(before=checkpoint.step))
                 logbook.rewind(checkpoint.step - 1)
                 measuring = True
-            watch.observe(model, checkpoint.step, tokens=checkpoint.tokens)
+            with _threads(checkpoint.threads):
+                watch.observe(model, checkpoint.step, tokens=checkpoint.tokens)
         except Exception as error:
             error.add_note(f"this happened at {checkpoint.path}")
             raise
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """As many as the live run had, so that sums are taken in its order; the process's own where that is not known."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _gap(checkpoint: Checkpoint, error: Exception) -> Gap:
