@@ -115,6 +115,14 @@ class Instrument(ABC):
     def measure(self, scene: Scene) -> Mapping[str, Variable]:
         """The variables of one observation, by their names without the instrument's."""
 
+    def on_twin(self, scene: Scene) -> Mapping[str, Variable]:
+        """What to know of a model of this architecture with fresh weights; nothing unless said otherwise.
+
+        It is measured on several such twins at the start, and stands in every observation under
+        `{name}_{variable}_twins` with `twin` as its first axis.
+        """
+        return {}
+
 
 class Recorder(ABC):
     """A place where observations go."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from torch import nn
 
 from observatory.measure.anatomy import Anatomy, anatomy
@@ -16,6 +18,7 @@ from observatory.measure.instruments.contrast import ContrastLocalizer
 from observatory.measure.layout import Layout
 from observatory.measure.reading import SharedPass, Tokens
 from observatory.measure.scene import Scene, contrasts, texts
+from observatory.measure.twins import Fresh, default_count, find_scheme, twins
 from observatory.measure.undisturbed import undisturbed
 from observatory.observation import Array, Instrument, Observation, Variable
 from observatory.stimuli.battery import Battery, load_battery
@@ -23,6 +26,9 @@ from observatory.stimuli.tokens import encode
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+_OF_TWINS = "_twins"
 
 
 class Observatory:
@@ -38,6 +44,8 @@ class Observatory:
         battery: Battery | Path | str | Sequence[Path | str] | None = None,
         instruments: Sequence[Instrument] | None = None,
         layout: Layout | None = None,
+        twins: int | None = None,
+        fresh: Fresh | None = None,
         batch_tokens: int = 2048,
         memory: int = 2**30,
     ) -> None:
@@ -48,6 +56,10 @@ class Observatory:
             battery: what is shown; a folder of data files, or the built-in one, or several together.
             instruments: what is measured; the contrast localizer unless said otherwise.
             layout: where the model keeps its blocks, for one whose modules do not tell.
+            twins: how many re-initialised twins of the model are measured at the start; 16 of a small model and fewer
+                of a large one unless given. 0 leaves them out, and then no verdict can be given.
+            fresh: makes the model anew with random weights, for one that is first seen trained and is not of
+                transformers.
             batch_tokens: how many tokens go through the model at a time.
             memory: bytes of host memory for the values of one pass; what needs more is read in several passes.
         """
@@ -56,13 +68,18 @@ class Observatory:
         if len({instrument.name for instrument in self.instruments}) < len(self.instruments):
             names = ", ".join(instrument.name for instrument in self.instruments)
             raise ValueError(f"each instrument records under its own name; got {names}")
+        if twins is not None and (twins < 0 or twins == 1):
+            raise ValueError(f"twins have a spread only if there are two or more; got {twins} (0 leaves them out)")
         if batch_tokens < 1 or memory < 1:
             raise ValueError(f"batch_tokens and memory must be positive; got {batch_tokens} and {memory}")
         self._tokenizer = tokenizer
         self._layout = layout
+        self._twins = twins
+        self._fresh = fresh
         self._batch_tokens = batch_tokens
         self._memory = memory
         self._tokens: dict[int | None, Tokens] = {}
+        self._on_twins: dict[tuple[str, ...], Mapping[str, Variable]] = {}
 
     def observe(
         self, model: nn.Module, step: int, *, tokens: int = 0, previous: Observation | None = None
@@ -77,30 +94,84 @@ class Observatory:
         """
         began = time.perf_counter()
         found = anatomy(model, self._layout)
-        shown = self._encode(found.context)
-        readings = [reading for instrument in self.instruments for reading in instrument.readings()]
+        provenance = self.provenance(model)
         with undisturbed(model):
-            scene = Scene(
-                model=model,
-                anatomy=found,
-                battery=self.battery,
-                contrasts=contrasts(self.battery),
-                shared=SharedPass(found, shown, readings, batch_tokens=self._batch_tokens, memory=self._memory),
-                previous=previous,
-            )
+            scene = self._scene(model, found, self.instruments, previous)
             variables: dict[str, Variable] = {}
             coordinates: dict[str, Array] = {}
             for instrument in self.instruments:
                 coordinates.update(instrument.coordinates(scene))
                 variables.update({f"{instrument.name}_{name}": v for name, v in instrument.measure(scene).items()})
+            variables.update(self._of_twins(scene, step, provenance))
         observation = Observation(
             step=step,
             tokens=tokens,
             variables=variables,
             coordinates=coordinates,
-            provenance=self._provenance(found, shown),
+            provenance=provenance,
         )
         return replace(observation, seconds=time.perf_counter() - began)
+
+    def _scene(
+        self, model: nn.Module, found: Anatomy, instruments: Sequence[Instrument], previous: Observation | None
+    ) -> Scene:
+        return Scene(
+            model=model,
+            anatomy=found,
+            battery=self.battery,
+            contrasts=contrasts(self.battery),
+            shared=SharedPass(
+                found,
+                self._encode(found.context),
+                [reading for instrument in instruments for reading in instrument.readings()],
+                batch_tokens=self._batch_tokens,
+                memory=self._memory,
+            ),
+            previous=previous,
+        )
+
+    def _of_twins(self, scene: Scene, step: int, provenance: Mapping[str, str]) -> Mapping[str, Variable]:
+        """Measured once: what an earlier observation of this architecture and battery has of them is taken over."""
+        key = tuple(provenance.values())
+        if scene.previous is not None and scene.previous.provenance == provenance:
+            earlier = {n: v for n, v in scene.previous.variables.items() if n.endswith(_OF_TWINS)}
+            self._on_twins.setdefault(key, earlier)
+        if not self._on_twins.get(key):
+            self._on_twins[key] = self._measure_twins(scene, step)
+        return self._on_twins[key]
+
+    def _measure_twins(self, scene: Scene, step: int) -> Mapping[str, Variable]:
+        instruments = [one for one in self.instruments if type(one).on_twin is not Instrument.on_twin]
+        body = scene.anatomy.body
+        count = default_count(body) if self._twins is None else self._twins
+        if not instruments or not count:
+            return {}
+        scheme = find_scheme(body, step, self._fresh, self._layout)
+        if scheme is None:
+            warnings.warn(
+                f"{type(body).__name__} is not of transformers and was first seen at step {step}, so re-initialised "
+                f"twins of it cannot be made and no verdict can be given; pass fresh=, which makes the model anew",
+                stacklevel=3,
+            )
+            return {}
+        measured: list[dict[str, Variable]] = []
+        for twin in twins(scene.anatomy, scheme, count):
+            seen = self._scene(twin.body, twin, instruments, None)
+            measured.append(
+                {
+                    f"{instrument.name}_{name}{_OF_TWINS}": variable
+                    for instrument in instruments
+                    for name, variable in instrument.on_twin(seen).items()
+                }
+            )
+        return {
+            name: Variable(
+                ("twin", *variable.dims),
+                np.stack([one[name].values for one in measured]),
+                {**variable.attrs, "twins": scheme.name},
+            )
+            for name, variable in measured[0].items()
+        }
 
     def _encode(self, context: int | None) -> Tokens:
         if context not in self._tokens:
@@ -110,14 +181,11 @@ class Observatory:
     def provenance(self, model: nn.Module) -> dict[str, str]:
         """What an observation of this model says of its origin; observations are compared only where it is the same."""
         found = anatomy(model, self._layout)
-        return self._provenance(found, self._encode(found.context))
-
-    def _provenance(self, found: Anatomy, shown: Tokens) -> dict[str, str]:
         # Not where the blocks are: a wrapper's path says nothing of the model inside.
         shape = (type(found.body).__name__, {space: found.widths(space) for space in found.sites})
         return {
             "battery": self.battery.hash,
-            "stimuli": _digest(list(shown)),
+            "stimuli": _digest(list(self._encode(found.context))),
             "model": _digest(shape),
             "settings": "; ".join(repr(instrument) for instrument in self.instruments),
         }

@@ -68,11 +68,16 @@ def welch_t(target: Moments, control: Moments) -> Float[Tensor, "*unit"]:
 
 
 def hedges_g(target: Moments, control: Moments) -> Float[Tensor, "*unit"]:
-    """Standardised mean difference with Hedges' exact correction for small samples (Hedges 1981, eq. 6e)."""
+    """Standardised mean difference with Hedges' exact correction for small samples."""
     freedom = target.count + control.count - 2
     pooled = ((target.count - 1) * target.variance + (control.count - 1) * control.variance) / freedom
-    correction = exp(lgamma(freedom / 2) - lgamma((freedom - 1) / 2)) / sqrt(freedom / 2)
-    return _where_alive(target, control, correction * (target.mean - control.mean) / pooled.sqrt())
+    difference = small_sample_correction(freedom) * (target.mean - control.mean)
+    return _where_alive(target, control, difference / pooled.sqrt())
+
+
+def small_sample_correction(freedom: int) -> float:
+    """What makes Cohen's d unbiased (Hedges 1981, eq. 6e)."""
+    return exp(lgamma(freedom / 2) - lgamma((freedom - 1) / 2)) / sqrt(freedom / 2)
 
 
 def _where_alive(target: Moments, control: Moments, statistic: Float[Tensor, "*unit"]) -> Float[Tensor, "*unit"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,36 +12,35 @@ from torch import Tensor
 
 from observatory.measure import regions
 from observatory.measure.anatomy import SPACES
+from observatory.measure.gathering import Gathering, Selectivity
 from observatory.measure.pooling import POOLINGS, last_and_mean_magnitude
 from observatory.measure.reading import Reading
 from observatory.measure.regions import Indices
 from observatory.measure.scene import Scene
-from observatory.measure.statistics import hedges_g, moments, welch_t
 from observatory.observation import Array, Instrument, Variable
 
 _BY_DOMAIN = ("space", "pooling", "domain")
-
-
-@dataclass(frozen=True)
-class Selectivity:
-    """Every unit's statistics on every family, for one unit space."""
-
-    t: Float[Tensor, "pooling family unit"]
-    g: Float[Tensor, "pooling family unit"]
+_ENOUGH, _PER_DOMAIN = 199, 120
+"""Draws: a p-value of 5% corrected for the domains, two poolings and three unit spaces must be within their reach."""
 
 
 @dataclass(frozen=True)
 class ContrastLocalizer(Instrument):
-    """Regions chosen by Welch's t on one family and judged by their effect on the others."""
+    """Regions chosen by Welch's t on one family and judged by their effect on the others, with what chance gives."""
 
     share: float = 0.01
     """The share of the units that a region holds."""
+    draws: int | None = None
+    """Label permutations and resamples of the stimuli, as many of either; as many as the number of domains asks for
+    unless given. 0 leaves them out, and then no verdict can be given."""
 
     name = "contrast"
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
             raise ValueError(f"share is the part of all units that a region holds, between 0 and 1; got {self.share}")
+        if self.draws is not None and self.draws < 0:
+            raise ValueError(f"draws counts permutations and resamples, 0 or more; got {self.draws}")
 
     def readings(self) -> tuple[Reading, ...]:
         return tuple(_reading(space) for space in SPACES)
@@ -60,22 +59,35 @@ class ContrastLocalizer(Instrument):
         }
 
     def measure(self, scene: Scene) -> Mapping[str, Variable]:
-        measured = selectivity(scene)
-        found = [self._measure_space(scene, space, measured[space]) for space in SPACES]
-        stacked = {
-            name: Variable(("space", *variable.dims), np.stack([space[name].values for space in found]), variable.attrs)
-            for name, variable in found[0].items()
-            if name not in ("score", "region")
-        }
+        gathered = gather(scene, self.share, self._draws(scene))
+        found = [self._measure_space(scene, space, gathered[space]) for space in SPACES]
         by_unit = {
             f"{name}_{space}": variables[name]
             for space, variables in zip(SPACES, found, strict=True)
             for name in ("score", "region")
         }
-        return stacked | by_unit
+        return _stacked(found) | by_unit
 
-    def _measure_space(self, scene: Scene, space: str, measured: Selectivity) -> dict[str, Variable]:
+    def on_twin(self, scene: Scene) -> Mapping[str, Variable]:
+        gathered = gather(scene, self.share, draws=0)
+        return _stacked(
+            [
+                {
+                    name: Variable(_BY_DOMAIN[1:], values.numpy(), {"long_name": f"{meaning}, of a twin"})
+                    for name, values, meaning in _named(self._indices(scene, gathered[space].selectivity)[1])
+                }
+                for space in SPACES
+            ]
+        )
+
+    def _draws(self, scene: Scene) -> int:
+        if self.draws is not None:
+            return self.draws
+        return max(_ENOUGH, _PER_DOMAIN * len(scene.battery.domains) + 19)
+
+    def _measure_space(self, scene: Scene, space: str, gathered: Gathering) -> dict[str, Variable]:
         widths = scene.anatomy.widths(space)
+        measured = gathered.selectivity
         effect, index = self._indices(scene, measured)
         score = torch.stack(
             [regions.conjunction(measured.t[:, rows]) for rows in _rows_by_domain(scene)], dim=1
@@ -96,9 +108,7 @@ class ContrastLocalizer(Instrument):
             else regions.corrected_jaccard(region, before)
         )
         values: dict[str, tuple[tuple[str, ...], Tensor, str]] = {
-            "index": (_BY_DOMAIN, index.emergence, "emergence index E (Hedges' g)"),
-            "specificity": (_BY_DOMAIN, index.specificity, "E less the effect of other domains' regions"),
-            "generality": (_BY_DOMAIN, index.generality, "E on the family where it is smallest"),
+            **{name: (_BY_DOMAIN, tensor, meaning) for name, tensor, meaning in _named(index)},
             "effect": (
                 ("space", "pooling", "source_family", "family"),
                 effect,
@@ -126,6 +136,7 @@ class ContrastLocalizer(Instrument):
             name: Variable(dims[1:], tensor.numpy(), {"long_name": meaning})
             for name, (dims, tensor, meaning) in values.items()
         }
+        variables |= self._chance(scene, gathered)
         unit_dims = ("pooling", "domain", "layer", f"{space}_unit")
         variables["score"] = Variable(
             unit_dims,
@@ -139,31 +150,65 @@ class ContrastLocalizer(Instrument):
         )
         return variables
 
+    def _chance(self, scene: Scene, gathered: Gathering) -> dict[str, Variable]:
+        """The index with permuted labels, and all indices on resampled stimuli, draw by draw."""
+        if not gathered.draws:
+            return {}
+        dims = (*_BY_DOMAIN[1:], "draw")
+        permuted = _indices_of(scene, gathered.permuted_effects()).emergence
+        resampled = _indices_of(scene, gathered.resampled_effects())
+        return {
+            "index_permuted": Variable(
+                dims, _draws_last(permuted), {"long_name": "E of regions chosen by labels swapped within pairs"}
+            )
+        } | {
+            f"{name}_resampled": Variable(dims, _draws_last(values), {"long_name": f"{meaning}, on resampled stimuli"})
+            for name, values, meaning in _named(resampled)
+        }
+
     def _indices(self, scene: Scene, measured: Selectivity) -> tuple[Float[Tensor, "pooling source family"], Indices]:
         chosen = regions.top(measured.t, regions.size(self.share, measured.t.shape[-1]))
         effect = regions.effects(chosen, measured.g)
-        names = [domain.name for domain in scene.battery.domains]
-        owners = [names.index(contrast.family.domain) for contrast in scene.contrasts]
-        return effect, regions.indices(effect, owners, len(names))
+        return effect, _indices_of(scene, effect)
 
 
-def selectivity(scene: Scene) -> dict[str, Selectivity]:
-    """Welch's t and Hedges' g of each unit on each family, for every unit space."""
-    parts: dict[str, list[Selectivity]] = {space: [] for space in SPACES}
+def gather(scene: Scene, share: float, draws: int) -> dict[str, Gathering]:
+    """What the pass says of every unit space."""
+    gathered = {
+        space: Gathering(scene.contrasts, regions.size(share, sum(scene.anatomy.widths(space))), draws)
+        for space in SPACES
+    }
     for block in scene.blocks(*map(_reading, SPACES)):
         for space in SPACES:
-            values = block[_reading(space)]
-            pairs = [(moments(values[:, c.targets]), moments(values[:, c.controls])) for c in scene.contrasts]
-            parts[space].append(
-                Selectivity(
-                    t=torch.stack([welch_t(t, c) for t, c in pairs], dim=1),
-                    g=torch.stack([hedges_g(t, c) for t, c in pairs], dim=1),
-                )
-            )
+            gathered[space].add(block[_reading(space)])
+    return gathered
+
+
+def _indices_of(scene: Scene, effect: Float[Tensor, "*batch source family"]) -> Indices:
+    names = [domain.name for domain in scene.battery.domains]
+    owners = [names.index(contrast.family.domain) for contrast in scene.contrasts]
+    return regions.indices(effect, owners, len(names))
+
+
+def _named(index: Indices) -> list[tuple[str, Float[Tensor, "*batch domain"], str]]:
+    return [
+        ("index", index.emergence, "emergence index E (Hedges' g)"),
+        ("specificity", index.specificity, "E less the effect of other domains' regions"),
+        ("generality", index.generality, "E on the family where it is smallest"),
+    ]
+
+
+def _stacked(found: Sequence[Mapping[str, Variable]]) -> dict[str, Variable]:
+    """The variables of all unit spaces, those by unit left out."""
     return {
-        space: Selectivity(torch.cat([p.t for p in found], dim=-1), torch.cat([p.g for p in found], dim=-1))
-        for space, found in parts.items()
+        name: Variable(("space", *variable.dims), np.stack([space[name].values for space in found]), variable.attrs)
+        for name, variable in found[0].items()
+        if name not in ("score", "region")
     }
+
+
+def _draws_last(values: Float[Tensor, "pooling draw domain"]) -> Array:
+    return np.ascontiguousarray(values.movedim(1, -1).numpy())
 
 
 def _reading(space: str) -> Reading:
