@@ -46,6 +46,24 @@ def replay(
     replay(source, out, battery=battery, tokenizer=tokenizer, recorders=(ConsoleRecorder(),))
 
 
+def import_(logbook: Path, results: list[Path], step: int | None = None, model: str = "") -> None:
+    """Put benchmark results of lm-evaluation-harness, old or new, into a logbook, beside the regions.
+
+    Args:
+        logbook: the logbook to add to; it is made if it is missing.
+        results: result files, and folders of them.
+        step: the training step of files that do not say it, in their model's revision, their name or a folder's.
+        model: what to call the model, instead of its name in the files.
+    """
+    from observatory.record.lm_eval import read_results
+    from observatory.record.logbook import Logbook
+
+    benchmarks = read_results(results, step, model)
+    with Logbook(logbook) as book:
+        book.add_benchmarks(benchmarks)
+    print(*benchmarks.lines(), sep="\n")
+
+
 def plot(logbook: Path, out: Path = Path("figures")) -> None:
     """Draw the figures of a logbook as PNG and SVG.
 
@@ -94,6 +112,7 @@ _COMMANDS: dict[str, Callable[..., None] | dict[str, Any]] = {
     "demo": demo,
     "train": train,
     "replay": replay,
+    "import": import_,
     "plot": plot,
     "battery": {"show": battery_show, "audit": battery_audit},
 }
@@ -109,6 +128,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         if arguments[:1] == ["train"]:
             _train(arguments[1:])
+        elif arguments[:1] == ["import"]:
+            _import(arguments[1:])
         else:
             auto_cli(_COMMANDS, args=arguments, prog="observatory", description=observatory.__doc__)
     except (ValueError, OSError, ModuleNotFoundError) as error:
@@ -125,6 +146,18 @@ def _train(arguments: list[str]) -> None:
         train_main(arguments)
     except MisconfigurationException as error:  # no GPU where one was asked for, say
         raise ValueError(str(error)) from error
+
+
+def _import(arguments: list[str]) -> None:
+    """auto_cli would take the files as one argument, a list in YAML; a shell's glob gives many."""
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(prog="observatory import")
+    parser.add_argument("--config", action="config", help="Path to a configuration file.")
+    parser.add_function_arguments(import_, as_positional=True, skip={"results"})
+    parser.add_argument("results", nargs="+", type=Path, help="result files, and folders of them.")
+    given = parser.parse_args(arguments)
+    import_(given.logbook, given.results, given.step, given.model)
 
 
 def _told(error: Exception) -> str:

@@ -50,10 +50,11 @@ def spoken(error: SystemExit) -> str:
 
 
 HELP = {
-    "": ["demo", "train", "replay", "plot", "battery"],
+    "": ["demo", "train", "replay", "import", "plot", "battery"],
     "demo": ["--out", "--seed", "--config", "runs/demo", "the next free name"],
     "train": ["fit"],
     "replay": ["source", "--out", "--battery", "--tokenizer", "--config", "[built-in, music.json]"],
+    "import": ["logbook results [results ...]", "--step", "--model", "--config", "it is made if it is missing"],
     "plot": ["logbook", "--out", "--config", "figures"],
     "battery": ["show", "audit"],
     "battery show": ["--battery", "--config"],
@@ -211,8 +212,11 @@ def test_a_mistake_ends_with_one_sentence(command: str, run: Path, logbook: Path
 
 
 UNUSABLE = {
-    "nonsense": "invalid choice: 'nonsense' (choose from 'demo', 'train', 'replay', 'plot', 'battery')",
+    "nonsense": "invalid choice: 'nonsense' (choose from 'demo', 'train', 'replay', 'import', 'plot', 'battery')",
     "": "it was not provided",
+    "import": "the following arguments are required: logbook, results",
+    "import o.h5": "the following arguments are required: results",
+    "import o.h5 a.json --step soon": "value: soon",
     "plot": "the following arguments are required: plot.logbook",
     "plot log.h5 --output figures": "unrecognized arguments: --output figures",
     "plot --config nowhere.yaml": "File does not exist",

@@ -33,8 +33,8 @@ def test_an_example_runs(
     assert capsys.readouterr().out
 
 
-def test_there_are_examples_for_every_reader_and_the_writer() -> None:
-    assert len(BLOCKS) == 4
+def test_there_are_examples_for_every_reader_the_writer_and_the_import() -> None:
+    assert len(BLOCKS) == 5
 
 
 @pytest.mark.parametrize(

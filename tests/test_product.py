@@ -221,7 +221,7 @@ def test_a_newer_format_is_refused_by_reader_and_writer(tmp_path: Path, version:
         file.attrs["format_version"] = version
     for use in (open_logbook, Logbook):
         with pytest.raises(
-            ValueError, match=f"has logbook format {version} and this observatory reads up to 1.0; update"
+            ValueError, match=f"has logbook format {version} and this observatory reads up to {FORMAT_VERSION}; update"
         ):
             use(path)
 

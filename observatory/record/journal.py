@@ -21,7 +21,7 @@ MAGIC = b"\x89ObsJournal\r\n\x1a\n\x01"
 """Opens the file. The last byte is the version of the frames."""
 MARK = b"OBSF"
 
-HEADER, OBSERVATION, GAP, REWIND = b"HEAD", b"OBSV", b"GAP ", b"RWND"
+HEADER, OBSERVATION, GAP, REWIND, BENCHMARKS = b"HEAD", b"OBSV", b"GAP ", b"RWND", b"BNCH"
 
 # mark, kind, length of the payload, its CRC-32; then the CRC-32 of these four, so that no torn or random
 # length is ever believed.

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from observatory.observation import Gap, Observation, Variable
+from observatory.record.benchmarks import Benchmarks
 from observatory.record.header import Header
-from observatory.record.journal import GAP, HEADER, OBSERVATION, REWIND, Frame
+from observatory.record.journal import BENCHMARKS, GAP, HEADER, OBSERVATION, REWIND, Frame
 from observatory.record.payload import join, pack, split, unpack
 
 
@@ -26,6 +27,8 @@ class Ledger:
     header: Header
     rows: dict[int, Row] = field(default_factory=dict)
     gaps: dict[int, Gap] = field(default_factory=dict)
+    benchmarks: Benchmarks = field(default_factory=Benchmarks)
+    """No rewind drops these: they are of checkpoints that lie elsewhere, and a later import replaces them."""
     _known_names: dict[frozenset[str], frozenset[str]] = field(default_factory=dict)
 
     def apply(self, position: int, frame: Frame) -> None:
@@ -46,6 +49,8 @@ class Ledger:
             self.rows = {step: row for step, row in self.rows.items() if step <= last}
             self.gaps = {step: gap for step, gap in self.gaps.items() if step <= last}
             self.header = self.header.keeping(self.names())
+        elif frame.kind == BENCHMARKS:
+            self.benchmarks = self.benchmarks.with_later(Benchmarks.from_payload(frame.payload))
 
     def steps(self) -> list[int]:
         return sorted(self.rows)
@@ -81,6 +86,10 @@ def gap_frame(gap: Gap) -> Frame:
 
 def rewind_frame(step: int) -> Frame:
     return Frame(REWIND, join({"step": step}))
+
+
+def benchmarks_frame(benchmarks: Benchmarks) -> Frame:
+    return Frame(BENCHMARKS, benchmarks.payload())
 
 
 def observation_from(payload: bytes, header: Header) -> Observation:

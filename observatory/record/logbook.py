@@ -12,9 +12,11 @@ from typing import Self
 
 from observatory.observation import Gap, Observation, Recorder
 from observatory.record import names
+from observatory.record.benchmarks import Benchmarks
 from observatory.record.durable import replace as replace_file
 from observatory.record.journal import Frame
 from observatory.record.ledger import (
+    benchmarks_frame,
     gap_frame,
     header_frame,
     observation_frame,
@@ -71,6 +73,11 @@ class Logbook(Recorder):
         """The steps that are still missing, ascending."""
         return tuple(self._ledger.gaps[step] for step in sorted(self._ledger.gaps))
 
+    @property
+    def benchmarks(self) -> Benchmarks:
+        """What was imported, by step and benchmark."""
+        return self._ledger.benchmarks
+
     def last(self, before: int | None = None) -> Observation | None:
         """The observation with the highest step, or the highest below `before`; None where there is none."""
         self._refuse_closed()
@@ -97,8 +104,28 @@ class Logbook(Recorder):
         clean = Gap(names.step(gap.step), names.reason(gap.reason), int(gap.tokens), names.moment(gap.time))
         self._append(gap_frame(clean))
 
+    def add_benchmarks(self, benchmarks: Benchmarks) -> None:
+        """Keep results from elsewhere, all or none, each in place of an earlier one of its step and benchmark.
+
+        ValueError if they are of another model than the earlier ones.
+        """
+        known = self._ledger.benchmarks
+        if known.model and benchmarks.model and known.model != benchmarks.model:
+            raise ValueError(
+                f"these scores are of {benchmarks.model}, where {self.path} has scores of {known.model}; "
+                f"import them into another file"
+            )
+        header = self._ledger.header
+        if taken := (header.variables.keys() | header.sizes().keys()) & set(names.BENCHMARKS):
+            raise ValueError(
+                f"an instrument of {self.path} has taken the name {min(taken)!r}, which an earlier version allowed; "
+                f"import into another file"
+            )
+        if known.with_later(benchmarks) != known:
+            self._append(benchmarks_frame(benchmarks))
+
     def rewind(self, step: int) -> None:
-        """Drop what was recorded after `step`: training went back there. -1 drops everything."""
+        """Drop what was recorded after `step`: training went back there. -1 drops every step. Benchmarks stay."""
         if self._ledger.holds_after(step):
             self._append(rewind_frame(int(step)))
 

@@ -16,7 +16,8 @@ Attribute = str | int | float
 COORDINATES = ("step", "tokens", "time", "seconds")
 GAPS = ("gap", "gap_step", "gap_reason", "gap_tokens", "gap_time")
 RECORDED, RECORDED_NAME = "recorded", "recorded_name"
-RESERVED = frozenset((*COORDINATES, *GAPS, RECORDED, RECORDED_NAME))
+BENCHMARKS = ("benchmark", "benchmark_step", "benchmark_score", "benchmark_error", "benchmark_tokens")
+RESERVED = frozenset((*COORDINATES, *GAPS, RECORDED, RECORDED_NAME, *BENCHMARKS))
 """Names of the file's own variables and dimensions."""
 
 # What HDF5, netCDF and CF give a meaning of their own; a user's value there would change how others read.
@@ -90,6 +91,13 @@ def text(value: str) -> str:
         raise ValueError(f"{value!r} is not valid Unicode, so no file can hold it as text") from error
     if "\0" in value:
         raise ValueError(f"{value!r} has a NUL character, which text in HDF5 cannot hold")
+    return value
+
+
+def label(value: str) -> str:
+    """Text from elsewhere that stands in tables and legends: a `/` is fine, what cannot be seen is not."""
+    if not text(value) or not value.isprintable() or value != value.strip():
+        raise ValueError(f"{value!r} cannot be a label: it is empty or has invisible characters")
     return value
 
 

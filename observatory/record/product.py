@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from typing import Any
@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from observatory.observation import Array, Gap
+from observatory.record.benchmarks import Benchmarks, or_nan
 from observatory.record.header import Form, Header
 from observatory.record.ledger import Ledger
 from observatory.record.names import RECORDED, RECORDED_NAME, Attribute
 from observatory.record.payload import LEVEL, is_large, split, unpack
 
-FORMAT, FORMAT_VERSION = "observatory-logbook", "1.0"
+FORMAT, FORMAT_VERSION = "observatory-logbook", "1.1"
 PACKAGES = ("observatory", "torch", "transformers", "lightning", "numpy", "h5py")
 PROVENANCE = "provenance_"
 
@@ -72,6 +73,8 @@ def image(ledger: Ledger, end: int, read: Callable[[int], bytes]) -> memoryview:
         for name, values in small.items():
             sets[name][...] = values
         _write_gaps(file, [ledger.gaps[step] for step in sorted(ledger.gaps)])
+        if ledger.benchmarks.scores:
+            _write_benchmarks(file, ledger.benchmarks, tokens_per_step(steps, small["tokens"].tolist()))
     return buffer.getbuffer()
 
 
@@ -171,3 +174,37 @@ def _write_gaps(file: Any, gaps: list[Gap]) -> None:
     for name, values in columns.items():
         _dataset(file, name, values).dims[0].attach_scale(scale)
     file["gap_time"].attrs.update(units=_EPOCH, calendar="standard")
+
+
+def _write_benchmarks(file: Any, benchmarks: Benchmarks, rate: int | None) -> None:
+    """On axes of their own: checkpoints evaluated elsewhere are seldom just the observed steps."""
+    steps = sorted({score.step for score in benchmarks.scores})
+    labels = sorted({score.benchmark for score in benchmarks.scores})
+    rows, columns = ({key: place for place, key in enumerate(axis)} for axis in (steps, labels))
+    tables = {name: np.full((len(steps), len(labels)), np.nan) for name in ("benchmark_score", "benchmark_error")}
+    for score in benchmarks.scores:
+        place = rows[score.step], columns[score.benchmark]
+        tables["benchmark_score"][place] = score.score
+        tables["benchmark_error"][place] = or_nan(score.error)
+    scales = [
+        _scale(file, "benchmark_step", np.array(steps, np.int64)),
+        _scale(file, "benchmark", np.array(labels, dtype=str)),
+    ]
+    for name, table in tables.items():
+        dataset = _dataset(file, name, table)
+        for axis, scale in enumerate(scales):
+            dataset.dims[axis].attach_scale(scale)
+    file["benchmark_score"].attrs.update(long_name="score reported elsewhere", model=benchmarks.model)
+    file["benchmark_error"].attrs["long_name"] = "standard error reported with the score"
+    if rate is not None and steps[-1] * rate < 2**63:
+        dataset = _dataset(file, "benchmark_tokens", np.array(steps, np.int64) * rate)
+        dataset.dims[0].attach_scale(scales[0])
+        dataset.attrs.update(units="1", long_name=f"tokens up to the step, at the {rate} a step of the observations")
+        file.attrs["coordinates"] += " benchmark_tokens"
+
+
+def tokens_per_step(steps: Sequence[int], tokens: Sequence[int]) -> int | None:
+    """The same whole number at every observed step after 0, and nothing at 0; None where it is not so."""
+    later = {divmod(seen, step) if step else (0, seen) for step, seen in zip(steps, tokens, strict=True)} - {(0, 0)}
+    rate, rest = later.pop() if len(later) == 1 else (0, 0)
+    return rate if rate > 0 and rest == 0 else None

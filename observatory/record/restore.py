@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from observatory.observation import Array, Gap, Observation, Variable
+from observatory.record.benchmarks import Benchmarks, BenchmarkScore, or_none
 from observatory.record.header import Form, Header, Stamp
 from observatory.record.journal import Frame
-from observatory.record.ledger import gap_frame, header_frame, observation_frame
+from observatory.record.ledger import benchmarks_frame, gap_frame, header_frame, observation_frame
 from observatory.record.names import RECORDED, RECORDED_NAME, is_own_variable_attribute
 from observatory.record.product import PROVENANCE, is_own_attribute
 
 
 def frames(path: Path, journal: str, made_from: Stamp) -> Iterator[Frame]:
-    """A header, the observations and the gaps; one observation is in memory at a time."""
+    """A header, the observations, the gaps and the benchmarks; one observation is in memory at a time."""
     import h5py  # type: ignore[import-untyped]
 
     with h5py.File(path, "r", locking=False) as file:
@@ -28,6 +30,8 @@ def frames(path: Path, journal: str, made_from: Stamp) -> Iterator[Frame]:
             there = {name for name, here in zip(names, file[RECORDED][row], strict=True) if here}
             yield observation_frame(_observation(file, header, row, there))
         yield from (gap_frame(gap) for gap in _gaps(file))
+        if "benchmark_score" in file and "benchmark_score" not in names:  # version 1.0 let an instrument call it so
+            yield benchmarks_frame(_benchmarks(file))
 
 
 def _header(file: Any, journal: str, made_from: Stamp) -> Header:
@@ -75,6 +79,23 @@ def _gaps(file: Any) -> list[Gap]:
         file["gap_time"][...].tolist(),
     )
     return [Gap(step, reason, tokens, time) for step, reason, tokens, time in zip(*columns, strict=True)]
+
+
+def _benchmarks(file: Any) -> Benchmarks:
+    labels = file["benchmark"].asstr()[...].tolist()
+    rows = zip(
+        file["benchmark_step"][...].tolist(),
+        file["benchmark_score"][...].tolist(),
+        file["benchmark_error"][...].tolist(),
+        strict=True,
+    )
+    scores = (
+        BenchmarkScore(step, label, score, or_none(error))
+        for step, row, errors in rows
+        for label, score, error in zip(labels, row, errors, strict=True)
+        if not math.isnan(score)
+    )
+    return Benchmarks(tuple(scores), file["benchmark_score"].attrs["model"])
 
 
 def _labels(dataset: Any) -> Array:
