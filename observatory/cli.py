@@ -78,6 +78,31 @@ def plot(logbook: Path, out: Path = Path("figures")) -> None:
         print(path)
 
 
+def emergence(logbook: Path, json: bool = False, alpha: float = 0.05, delta: float = 0.1) -> None:
+    """Say of each domain whether a region has emerged, at which level, when, and how sure that is.
+
+    Args:
+        logbook: the logbook, of a finished or a running run.
+        json: print everything as JSON instead of a table.
+        alpha: the error rate of the whole logbook.
+        delta: how far above its untrained twins an index must be to count, in units of Hedges' g.
+    """
+    from json import dumps
+
+    from rich.console import Console
+
+    from observatory.record.logbook import open_logbook
+    from observatory.review.emergence import emergence
+    from observatory.review.evidence import Criteria
+    from observatory.review.verdict_table import verdict_table
+
+    judged = emergence(open_logbook(logbook), Criteria(alpha, delta))
+    if json:
+        print(dumps(judged.to_json(), indent=1))
+    else:
+        Console().print(verdict_table(judged))
+
+
 def battery_show(battery: Sources = None) -> None:
     """Show what the model is shown.
 
@@ -114,6 +139,7 @@ _COMMANDS: dict[str, Callable[..., None] | dict[str, Any]] = {
     "replay": replay,
     "import": import_,
     "plot": plot,
+    "emergence": emergence,
     "battery": {"show": battery_show, "audit": battery_audit},
 }
 

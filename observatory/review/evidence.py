@@ -1,0 +1,182 @@
+"""From what a logbook recorded to p-values: six conditions, and the three levels made of them.
+
+Nothing here needs the model: with another alpha or another smallest size, the same logbook is judged again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from observatory.observation import Array
+
+LEVELS = ("selective", "specific", "general")
+"""Each has the conditions of the one before, and more."""
+CONDITIONS: dict[str, tuple[str, ...]] = {
+    "selective": ("twins", "labels", "growth", "size"),
+    "specific": ("specificity",),
+    "general": ("generality",),
+}
+"""What each level adds."""
+READOUT = ("space", "pooling")
+_NEEDED = (
+    "contrast_index_twins",
+    "contrast_index_permuted",
+    "contrast_index_resampled",
+    "contrast_specificity_resampled",
+    "contrast_generality_resampled",
+)
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """What a verdict is held to."""
+
+    alpha: float = 0.05
+    """The error rate of one logbook: shared out among its domains, and by Holm among the readouts of each."""
+    delta: float = 0.1
+    """How far above its untrained twins a region must be to count, in units of Hedges' g."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < 0.5:
+            raise ValueError(f"alpha is an error rate between 0 and 0.5; got {self.alpha}")
+        if not 0 <= self.delta < float("inf"):
+            raise ValueError(f"delta is the smallest effect that counts, 0 or more; got {self.delta}")
+
+
+def observations(logbook: xr.Dataset) -> tuple[xr.Dataset, tuple[str, ...]]:
+    """The steps at which regions were looked for, and what was left out: copies of the observation before.
+
+    Two files with the same weights are one observation, whatever their names say; the rule of two consecutive
+    observations must not be met by a copy.
+    """
+    if "contrast_index" not in logbook:
+        held = ", ".join(map(str, logbook.data_vars)) or "nothing"
+        raise ValueError(f"a verdict needs the contrast localizer's variables, and the logbook has {held}")
+    steps = logbook["step"].values
+    if (np.diff(steps) <= 0).any():
+        raise ValueError(
+            f"the steps of a logbook ascend, and here {_first_fall(steps)}; sort it by step, each step once"
+        )
+    if "recorded" in logbook:
+        looked = logbook["recorded"].sel(recorded_name="contrast_index").values.astype(bool)
+        logbook = logbook.isel(step=looked)
+    effect = logbook["contrast_effect"].values if "contrast_effect" in logbook else logbook["contrast_index"].values
+    same = [
+        i
+        for i in range(1, len(effect))
+        if np.isfinite(effect[i]).any() and np.array_equal(effect[i], effect[i - 1], equal_nan=True)
+    ]
+    kept = [i for i in range(len(effect)) if i not in same]
+    steps = logbook["step"].values
+    notes = tuple(f"step {steps[i]} is a copy of step {steps[i - 1]} and is not counted" for i in same)
+    return logbook.isel(step=kept), notes
+
+
+def lacking(logbook: xr.Dataset) -> str | None:
+    """Why this logbook allows no verdict at all, if so."""
+    if not logbook.sizes["step"]:
+        return "it holds no observation"
+    absent = [name for name in _NEEDED if name not in logbook]
+    if "contrast_index_twins" in absent:
+        return (
+            "no re-initialised twins were measured; observe again with twins (and with fresh=, where the model is not "
+            "of transformers and was first seen trained)"
+        )
+    if absent:
+        return f"{absent[0]} was not recorded; observe again with ContrastLocalizer(draws=...) above 0"
+    if logbook.sizes["twin"] < 3:
+        return f"{logbook.sizes['twin']} twins have too uncertain a spread; observe again with 3 or more"
+    return None
+
+
+def evidence(logbook: xr.Dataset, criteria: Criteria) -> xr.Dataset:
+    """Of every step, readout and domain: the index with its interval, each condition's p-value, each level's.
+
+    A level's p-value is the largest of its conditions', all of which must hold. NaN where an observation says nothing.
+    """
+    logbook = logbook.reset_coords(drop=True)
+    index = logbook["contrast_index"]
+    twins = logbook["contrast_index_twins"].isel(step=0, drop=True)
+    middle, spread = twins.mean("twin", skipna=False), twins.std("twin", ddof=1, skipna=False)
+    floor = np.maximum(middle, 0) + criteria.delta
+    draws = _centred(logbook["contrast_index_resampled"], index)
+    p = {
+        "twins": _p_of_twins(index, middle, spread, logbook.sizes["twin"]),
+        "labels": _p_value(logbook["contrast_index_permuted"] < index),
+        "size": _p_value(draws > floor),
+        "specificity": _p_value(
+            _centred(logbook["contrast_specificity_resampled"], logbook["contrast_specificity"]) > 0
+        ),
+        "generality": _p_value(logbook["contrast_generality_resampled"] > 0),
+    }
+    without_growth = np.maximum(np.maximum(p["twins"], p["labels"]), p["size"])
+    trained_before = without_growth.isel(step=0, drop=True) <= criteria.alpha
+    start = draws.isel(step=0, drop=True).where(~trained_before & (int(logbook["step"][0]) == 0), middle)
+    p["growth"] = _p_value(draws > start)
+    usable = np.isfinite(index) & np.isfinite(middle) & (spread > 0)
+    conditions = xr.concat([p[name] for names in CONDITIONS.values() for name in names], "condition", join="exact")
+    conditions = conditions.assign_coords(condition=[name for names in CONDITIONS.values() for name in names])
+    conditions = conditions.where(usable).transpose("condition", "step", *READOUT, "domain")
+    upto = np.cumsum([len(CONDITIONS[level]) for level in LEVELS])
+    levels = xr.concat(
+        [conditions.isel(condition=slice(count)).max("condition", skipna=False) for count in upto], "level"
+    ).assign_coords(level=list(LEVELS))
+    return xr.Dataset(
+        {
+            "index": index,
+            "low": _quantile(draws, 0.025),
+            "high": _quantile(draws, 0.975),
+            "twins": middle,
+            "twins_spread": spread,
+            "floor": floor,
+            "chance": _quantile(logbook["contrast_index_permuted"], 0.95),
+            "draws": draws,
+            "condition_p": conditions,
+            "level_p": levels,
+            "holds": _holm(levels, criteria.alpha / logbook.sizes["domain"]),
+        }
+    )
+
+
+def _centred(draws: xr.DataArray, estimate: xr.DataArray) -> xr.DataArray:
+    """Shifted to lie around the estimate: resamples repeat stimuli, which makes spreads smaller and effects larger."""
+    return draws - draws.mean("draw", skipna=False) + estimate
+
+
+def _quantile(draws: xr.DataArray, share: float) -> xr.DataArray:
+    return draws.quantile(share, "draw", skipna=False).drop_vars("quantile")
+
+
+def _p_value(speaks_for: xr.DataArray) -> xr.DataArray:
+    """Of a Monte Carlo test, never 0 (Phipson and Smyth 2010). A draw that says nothing, NaN, does not speak for it."""
+    return (1 + (~speaks_for).sum("draw")) / (1 + speaks_for.sizes["draw"])
+
+
+def _p_of_twins(index: xr.DataArray, middle: xr.DataArray, spread: xr.DataArray, count: int) -> xr.DataArray:
+    """Whether a model is one more of its twins: Student's t for a new observation beside `count` others."""
+    score = (index - middle) / (spread * np.sqrt(1 + 1 / count))
+    return xr.apply_ufunc(lambda t: stats.t.sf(t, count - 1), score)
+
+
+def _holm(p: xr.DataArray, alpha: float) -> xr.DataArray:
+    """Which readouts hold: the smallest p-value against alpha / 6 where there are 6, the next against alpha / 5, ...
+
+    Holm (1979). A readout that says nothing counts as one that does not hold.
+    """
+    stacked = p.fillna(1.0).stack(readout=READOUT)
+    values: Array = stacked.values
+    order = np.argsort(values, axis=-1, kind="stable")
+    count = values.shape[-1]
+    passed = np.take_along_axis(values, order, -1) <= alpha / np.arange(count, 0, -1)
+    held = np.zeros_like(passed)
+    np.put_along_axis(held, order, np.logical_and.accumulate(passed, axis=-1), -1)
+    return stacked.copy(data=held).unstack("readout").transpose(*p.dims)
+
+
+def _first_fall(steps: Array) -> str:
+    place = int(np.flatnonzero(np.diff(steps) <= 0)[0])
+    return f"step {steps[place + 1]} follows step {steps[place]}"
