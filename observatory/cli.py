@@ -103,6 +103,48 @@ def emergence(logbook: Path, json: bool = False, alpha: float = 0.05, delta: flo
         Console().print(verdict_table(judged))
 
 
+def lead(logbook: Path, first: str, second: str) -> None:
+    """Say which of two curves of a run comes first, and by how much: regions, the loss, imported benchmarks.
+
+    Args:
+        logbook: the logbook.
+        first: a domain, a variable with one number a step such as train_loss, or a benchmark such as piqa/acc.
+        second: another.
+    """
+    from observatory.record.logbook import open_logbook
+    from observatory.review.lead import lead
+    from observatory.review.lead_text import lead_text
+    from observatory.review.series import series
+
+    opened = open_logbook(logbook)
+    print(lead_text(lead(series(opened, first), series(opened, second))))
+
+
+def compare(logbooks: list[Path], out: Path | None = None, alpha: float = 0.05, delta: float = 0.1) -> None:
+    """Judge several runs together, seeds of one model or models of several sizes: pooled onsets and their spread.
+
+    Args:
+        logbooks: the logbooks, two or more, of one battery.
+        out: a folder for comparison.json.
+        alpha: the error rate of each logbook.
+        delta: how far above its untrained twins an index must be to count, in units of Hedges' g.
+    """
+    from json import dumps
+
+    from rich.console import Console
+
+    from observatory.record.logbook import open_logbook
+    from observatory.review.compare import compare, comparison_table
+    from observatory.review.evidence import Criteria
+
+    found = compare({str(path): open_logbook(path) for path in logbooks}, Criteria(alpha, delta))
+    Console().print(comparison_table(found))
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "comparison.json").write_text(dumps(found.to_json(), indent=1))
+        print(out / "comparison.json")
+
+
 def battery_show(battery: Sources = None) -> None:
     """Show what the model is shown.
 
@@ -140,6 +182,8 @@ _COMMANDS: dict[str, Callable[..., None] | dict[str, Any]] = {
     "import": import_,
     "plot": plot,
     "emergence": emergence,
+    "lead": lead,
+    "compare": compare,
     "battery": {"show": battery_show, "audit": battery_audit},
 }
 

@@ -57,7 +57,7 @@ class Emergence:
         content = asdict(self)
         for onset in content["onsets"].values():
             del onset["draws"]
-        return {"format": "observatory-emergence", "format_version": "1.0", **_plain(content)}
+        return {"format": "observatory-emergence", "format_version": "1.0", **plain(content)}
 
 
 def emergence(logbook: xr.Dataset, criteria: Criteria | None = None) -> Emergence:
@@ -138,13 +138,14 @@ def _unknown(domain: str, reason: str) -> Verdict:
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Values that JSON knows; NaN becomes null, and infinity, a step never reached, "never"."""
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "never" if value == math.inf else None
     return value

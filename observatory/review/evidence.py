@@ -102,7 +102,7 @@ def evidence(logbook: xr.Dataset, criteria: Criteria) -> xr.Dataset:
     index = logbook["contrast_index"]
     twins = logbook["contrast_index_twins"].isel(step=0, drop=True)
     middle, spread = twins.mean("twin", skipna=False), twins.std("twin", ddof=1, skipna=False)
-    floor = np.maximum(middle, 0) + criteria.delta
+    floor = middle.clip(min=0) + criteria.delta
     draws = _centred(logbook["contrast_index_resampled"], index)
     p = {
         "twins": _p_of_twins(index, middle, spread, logbook.sizes["twin"]),
@@ -113,8 +113,8 @@ def evidence(logbook: xr.Dataset, criteria: Criteria) -> xr.Dataset:
         ),
         "generality": _p_value(logbook["contrast_generality_resampled"] > 0),
     }
-    without_growth = np.maximum(np.maximum(p["twins"], p["labels"]), p["size"])
-    trained_before = without_growth.isel(step=0, drop=True) <= criteria.alpha
+    at_first = {name: value.isel(step=0, drop=True) <= criteria.alpha for name, value in p.items()}
+    trained_before = at_first["twins"] & at_first["labels"] & at_first["size"]
     start = draws.isel(step=0, drop=True).where(~trained_before & (int(logbook["step"][0]) == 0), middle)
     p["growth"] = _p_value(draws > start)
     usable = np.isfinite(index) & np.isfinite(middle) & (spread > 0)
@@ -148,7 +148,8 @@ def _centred(draws: xr.DataArray, estimate: xr.DataArray) -> xr.DataArray:
 
 
 def _quantile(draws: xr.DataArray, share: float) -> xr.DataArray:
-    return draws.quantile(share, "draw", skipna=False).drop_vars("quantile")
+    found: xr.DataArray = draws.quantile(share, "draw", skipna=False).drop_vars("quantile")
+    return found
 
 
 def _p_value(speaks_for: xr.DataArray) -> xr.DataArray:
@@ -159,7 +160,8 @@ def _p_value(speaks_for: xr.DataArray) -> xr.DataArray:
 def _p_of_twins(index: xr.DataArray, middle: xr.DataArray, spread: xr.DataArray, count: int) -> xr.DataArray:
     """Whether a model is one more of its twins: Student's t for a new observation beside `count` others."""
     score = (index - middle) / (spread * np.sqrt(1 + 1 / count))
-    return xr.apply_ufunc(lambda t: stats.t.sf(t, count - 1), score)
+    p: xr.DataArray = xr.apply_ufunc(lambda t: stats.t.sf(t, count - 1), score)
+    return p
 
 
 def _holm(p: xr.DataArray, alpha: float) -> xr.DataArray:
@@ -174,7 +176,8 @@ def _holm(p: xr.DataArray, alpha: float) -> xr.DataArray:
     passed = np.take_along_axis(values, order, -1) <= alpha / np.arange(count, 0, -1)
     held = np.zeros_like(passed)
     np.put_along_axis(held, order, np.logical_and.accumulate(passed, axis=-1), -1)
-    return stacked.copy(data=held).unstack("readout").transpose(*p.dims)
+    found: xr.DataArray = stacked.copy(data=held).unstack("readout").transpose(*p.dims)
+    return found
 
 
 def _first_fall(steps: Array) -> str:

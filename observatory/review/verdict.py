@@ -66,7 +66,7 @@ def verdict(evidence: xr.Dataset, domain: str) -> Verdict:
     steps = evidence["step"].values
     known = here["level_p"].notnull().any(("level", *READOUT)).values
     states = {level: _confirmed(here["holds"].sel(level=level)) for level in LEVELS}
-    episodes = {level: _episodes(steps, states[level].any(-1), known) for level in LEVELS}
+    episodes = {level: _episodes(steps, np.logical_or.reduce(states[level], axis=-1), known) for level in LEVELS}
     readout = _readout(here, states["selective"])
     if not known.any():
         return Verdict(domain, UNKNOWN, _why_unknown(here), None, np.nan, (np.nan, np.nan), np.nan, NONE, episodes)

@@ -1,0 +1,50 @@
+"""The curves of a logbook by name, with what is known of their noise, to be set beside one another in time."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from observatory.review.emergence import emergence
+from observatory.review.evidence import Criteria, evidence, lacking, observations
+from observatory.review.lead import Series
+
+
+def series(logbook: xr.Dataset, name: str) -> Series:
+    """The index of a domain with its resamples, an imported benchmark with its errors, or a number a step."""
+    domains = _labels(logbook, "domain") if "contrast_index" in logbook else []
+    benchmarks = _labels(logbook, "benchmark")
+    numbers = [str(known) for known, values in logbook.data_vars.items() if values.dims == ("step",)]
+    if name in domains:
+        return _of_domain(logbook, name)
+    if name in benchmarks:
+        scores = logbook["benchmark_score"].sel(benchmark=name).values
+        errors = logbook["benchmark_error"].sel(benchmark=name).values
+        known = np.isfinite(scores)
+        steps = logbook["benchmark_step"].values[known]
+        has_errors = bool(np.isfinite(errors[known]).all())
+        return Series(name, steps, scores[known], errors=errors[known] if has_errors else None)
+    if name in numbers:
+        return Series(name, logbook["step"].values, logbook[name].values.astype(float))
+    raise ValueError(f"no curve {name!r} in this logbook; there are {', '.join((*domains, *benchmarks, *numbers))}")
+
+
+def _of_domain(logbook: xr.Dataset, domain: str) -> Series:
+    """Of the readout that the verdict is told of."""
+    looked, _ = observations(logbook)
+    steps = looked["step"].values
+    judged = next(one for one in emergence(logbook).verdicts if one.domain == domain)
+    if judged.readout is None:
+        raise ValueError(f"{domain} has no curve to compare: {lacking(looked) or judged.reason}")
+    where = {"domain": domain, "space": judged.readout.space, "pooling": judged.readout.pooling}
+    here = evidence(looked, Criteria()).sel(where)
+    return Series(
+        f"{domain} ({judged.readout})",
+        steps,
+        here["index"].values.astype(float),
+        replicates=here["draws"].transpose("draw", "step").values.astype(float),
+    )
+
+
+def _labels(logbook: xr.Dataset, name: str) -> list[str]:
+    return [str(label) for label in logbook[name].values] if name in logbook.coords else []
