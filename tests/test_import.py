@@ -348,7 +348,7 @@ RATES: dict[str, tuple[list[int], list[int], int | None]] = {
     "the start alone": ([0], [0], None),
     "not counted": ([0, 1, 2], [0, 0, 0], None),
     "a warm-up of the batch": ([0, 1, 2], [0, 512, 2048], None),
-    "not whole": ([2, 4], [5, 10], None),
+    "not whole": ([2], [5], None),
     "trained before": ([0, 1, 2], [100, 512, 1024], None),
 }
 
