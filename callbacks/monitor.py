@@ -14,6 +14,7 @@ from torch import Tensor
 from observatory.callbacks.pretrained import find_pretrained
 from observatory.callbacks.stepping import SteppingCallback
 from observatory.measure.layout import Layout
+from observatory.measure.twins import Fresh
 from observatory.observation import Gap, Instrument, Recorder, Variable
 from observatory.observe import Observatory
 from observatory.record.console import ConsoleRecorder
@@ -46,6 +47,8 @@ class SpecializationMonitor(SteppingCallback):
         instruments: Sequence[Instrument] | None = None,
         recorders: Sequence[Recorder] | None = None,
         layout: Layout | None = None,
+        twins: int | None = None,
+        fresh: Fresh | None = None,
         tokens_per_step: int | None = None,
     ) -> None:
         """The tokenizer is enough.
@@ -58,6 +61,8 @@ class SpecializationMonitor(SteppingCallback):
             instruments: what is measured; the contrast localizer unless said otherwise.
             recorders: where observations go beside the logbook; the console unless said otherwise.
             layout: where the model keeps its blocks, for one whose modules do not tell.
+            twins: how many re-initialised twins are measured at the start; 16, or fewer of a large model.
+            fresh: makes the model anew with random weights, for one first seen trained that is not of transformers.
             tokens_per_step: for a loop whose batches do not show their tokens.
         """
         super().__init__(schedule, tokens_per_step)
@@ -68,6 +73,8 @@ class SpecializationMonitor(SteppingCallback):
         self._instruments = instruments
         self._recorders = tuple(recorders) if recorders is not None else (ConsoleRecorder(),)
         self._layout = layout
+        self._twins = twins
+        self._fresh = fresh
         self._loss: Tensor | None = None
         self._resumed = False
         self._watch: Watch | None = None
@@ -126,6 +133,8 @@ class SpecializationMonitor(SteppingCallback):
             battery=self._battery,
             instruments=self._instruments,
             layout=self._layout,
+            twins=self._twins,
+            fresh=self._fresh,
         )
         if not trainer.is_global_zero:
             self._watch = Watch(observatory, ())

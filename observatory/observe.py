@@ -93,9 +93,9 @@ class Observatory:
             previous: the observation before this one, for what is a matter of change.
         """
         began = time.perf_counter()
-        found = anatomy(model, self._layout)
-        provenance = self.provenance(model)
         with undisturbed(model):
+            found = anatomy(model, self._layout)
+            provenance = self.provenance(model)
             scene = self._scene(model, found, self.instruments, previous)
             variables: dict[str, Variable] = {}
             coordinates: dict[str, Array] = {}
@@ -135,12 +135,13 @@ class Observatory:
         key = tuple(provenance.values())
         if scene.previous is not None and scene.previous.provenance == provenance:
             earlier = {n: v for n, v in scene.previous.variables.items() if n.endswith(_OF_TWINS)}
-            self._on_twins.setdefault(key, earlier)
+            if earlier:
+                self._on_twins.setdefault(key, earlier)
         if not self._on_twins.get(key):
-            self._on_twins[key] = self._measure_twins(scene, step)
+            self._on_twins[key] = self._measure_twins(scene, step, told=key in self._on_twins)
         return self._on_twins[key]
 
-    def _measure_twins(self, scene: Scene, step: int) -> Mapping[str, Variable]:
+    def _measure_twins(self, scene: Scene, step: int, told: bool) -> Mapping[str, Variable]:
         instruments = [one for one in self.instruments if type(one).on_twin is not Instrument.on_twin]
         body = scene.anatomy.body
         count = default_count(body) if self._twins is None else self._twins
@@ -148,11 +149,13 @@ class Observatory:
             return {}
         scheme = find_scheme(body, step, self._fresh, self._layout)
         if scheme is None:
-            warnings.warn(
-                f"{type(body).__name__} is not of transformers and was first seen at step {step}, so re-initialised "
-                f"twins of it cannot be made and no verdict can be given; pass fresh=, which makes the model anew",
-                stacklevel=3,
-            )
+            if not told:
+                warnings.warn(
+                    f"{type(body).__name__} is not of transformers and was first seen at step {step}, so "
+                    f"re-initialised twins of it cannot be made and no verdict can be given; pass fresh=, which makes "
+                    f"the model anew",
+                    stacklevel=4,
+                )
             return {}
         measured: list[dict[str, Variable]] = []
         for twin in twins(scene.anatomy, scheme, count):

@@ -80,7 +80,7 @@ def test_tokenizers_of_every_kind_work(name: str) -> None:
     tokenizer = TOKENIZERS[name]()
     assert (tokenizer.pad_token is None) == (name != "byte level with a pad token")
     model = tiny("gpt_neox", vocab_size=400)
-    seen = Observatory(tokenizer, battery=small_battery(), instruments=[WIDE]).observe(model, step=0)
+    seen = Observatory(tokenizer, battery=small_battery(), instruments=[WIDE], twins=2).observe(model, step=0)
     assert np.isfinite(seen["contrast_index"]).all()
     assert seen["contrast_missing"].max() == 0
 
@@ -139,7 +139,7 @@ class Nameless(nn.Module):
 def test_blocks_that_cannot_be_found_are_said_in_a_sentence_that_helps() -> None:
     model = Nameless()
     with pytest.raises(ValueError, match="no transformer blocks were found") as caught:
-        Observatory(word_tokenizer(), battery=small_battery()).observe(model, step=0)
+        Observatory(word_tokenizer(), battery=small_battery(), twins=2).observe(model, step=0)
     told = str(caught.value)
     assert "no transformer blocks were found in Nameless: looked for a ModuleList whose members all have" in told
     assert "found stack of 2 Block" in told
@@ -175,7 +175,7 @@ def test_dead_units_are_counted_and_enter_no_region() -> None:
         for layer, units in dead.items():
             up = model.gpt_neox.layers[layer].mlp.dense_h_to_4h
             up.weight[units], up.bias[units] = 0.0, 0.0
-    seen = Observatory(word_tokenizer(), battery=small_battery(), instruments=[WIDE]).observe(model, step=0)
+    seen = Observatory(word_tokenizer(), battery=small_battery(), instruments=[WIDE], twins=2).observe(model, step=0)
     assert seen["contrast_missing"].tolist() == [[4, 4], [0, 0], [0, 0]]
     assert np.isfinite(seen["contrast_index"]).all()
     for layer, units in dead.items():
@@ -187,7 +187,7 @@ def test_activations_that_are_not_finite_are_missing_and_crash_nothing(tmp_path:
     model = tiny("gpt_neox")
     with torch.no_grad():
         model.gpt_neox.layers[1].mlp.dense_h_to_4h.weight[3] = torch.nan
-    seen = Observatory(word_tokenizer(), battery=small_battery(), instruments=[WIDE]).observe(model, step=0)
+    seen = Observatory(word_tokenizer(), battery=small_battery(), instruments=[WIDE], twins=2).observe(model, step=0)
     # One neuron in layer 1 spoils what that layer writes, and with it all of layer 2.
     assert seen["contrast_missing"][0].tolist() == [1 + 20, 1 + 20]
     assert seen["contrast_missing"][1].tolist() == [2 * 16, 2 * 16]
@@ -202,7 +202,7 @@ def test_a_model_of_nothing_but_nan_is_measured_as_missing(tmp_path: Path) -> No
     model = tiny("gpt_neox")
     with torch.no_grad():
         model.gpt_neox.embed_in.weight.fill_(torch.nan)
-    seen = Observatory(word_tokenizer(), battery=small_battery()).observe(model, step=0)
+    seen = Observatory(word_tokenizer(), battery=small_battery(), twins=2).observe(model, step=0)
     assert seen["contrast_missing"].tolist() == [[60, 60], [48, 48], [12, 12]]
     assert np.isnan(seen["contrast_index"]).all()
     with Logbook(tmp_path / "o.h5") as logbook:
@@ -215,7 +215,7 @@ def test_a_unit_that_is_not_finite_on_some_stimuli_is_missing() -> None:
     word = min({word for text in shown for word in text} - {text[-1] for text in shown})
     with torch.no_grad():
         model.gpt_neox.embed_in.weight[word_tokenizer().convert_tokens_to_ids(word)] = torch.nan
-    seen = Observatory(word_tokenizer(), battery=small_battery()).observe(model, step=0)
+    seen = Observatory(word_tokenizer(), battery=small_battery(), twins=2).observe(model, step=0)
     # No stimulus ends in that word, so the first layer's 20 neurons, which read their own token, are fine at the last.
     assert seen["contrast_missing"].tolist() == [[40, 60], [48, 48], [12, 12]]
 
@@ -265,7 +265,12 @@ RESUMED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("what", RESUMED)
 def test_a_resumed_run_that_measures_something_else_is_refused(tmp_path: Path, what: str) -> None:
     def monitor(**changes: Any) -> SpecializationMonitor:
-        settings: dict[str, Any] = {"tokenizer": word_tokenizer(), "battery": small_battery(), "recorders": ()}
+        settings: dict[str, Any] = {
+            "tokenizer": word_tokenizer(),
+            "battery": small_battery(),
+            "recorders": (),
+            "twins": 2,
+        }
         return SpecializationMonitor(out=tmp_path / "o.h5", schedule="every 1", **{**settings, **changes})
 
     saving = ModelCheckpoint(tmp_path, filename="{step}", every_n_train_steps=1, save_top_k=-1)

@@ -66,10 +66,10 @@ def test_without_a_tokenizer_the_weights_are_saved_alone(tmp_path: Path) -> None
     saved = ["config.json", "generation_config.json", "model.safetensors", "progress.json"]
     assert names(tmp_path / "c" / "step1") == saved
     with pytest.raises(ValueError, match=r"holds no tokenizer|is it the right tokenizer"):
-        replay(tmp_path / "c", tmp_path / "o.h5", battery=small_battery())
+        replay(tmp_path / "c", tmp_path / "o.h5", battery=small_battery(), twins=2)
     (tmp_path / "t").mkdir()
     word_tokenizer().save_pretrained(tmp_path / "t")
-    replay(tmp_path / "c", tmp_path / "o.h5", battery=small_battery(), tokenizer=tmp_path / "t")
+    replay(tmp_path / "c", tmp_path / "o.h5", battery=small_battery(), twins=2, tokenizer=tmp_path / "t")
     assert open_logbook(tmp_path / "o.h5").sizes["step"] == 2
 
 
@@ -138,7 +138,7 @@ def test_a_resumed_run_goes_on_in_its_folder_and_sets_aside_what_came_after(tmp_
 def test_a_run_resumed_from_an_earlier_step_replays_as_it_was_watched(tmp_path: Path) -> None:
     def watching() -> SpecializationMonitor:
         return SpecializationMonitor(
-            word_tokenizer(), tmp_path / "live.h5", "every 2", battery=small_battery(), recorders=()
+            word_tokenizer(), tmp_path / "live.h5", "every 2", battery=small_battery(), twins=2, recorders=()
         )
 
     def checkpoints() -> PythiaCheckpoints:
@@ -149,7 +149,7 @@ def test_a_run_resumed_from_an_earlier_step_replays_as_it_was_watched(tmp_path: 
     resume = tmp_path / "step=3.ckpt"
     fit(tmp_path, [watching(), checkpoints(), saving], steps=6, resume=resume, enable_checkpointing=True)
     live = open_logbook(tmp_path / "live.h5")
-    replayed = open_logbook(replay(tmp_path / "c", tmp_path / "o.h5", battery=small_battery()))
+    replayed = open_logbook(replay(tmp_path / "c", tmp_path / "o.h5", battery=small_battery(), twins=2))
     assert live["step"].values.tolist() == replayed["step"].values.tolist() == [0, 2, 4, 6]
     assert live["tokens"].values.tolist() == replayed["tokens"].values.tolist()
     for name in ("contrast_index", "contrast_stability", "contrast_score_mlp"):
@@ -187,10 +187,10 @@ def suite(folder: Path, *steps: int, **changes: int) -> Path:
 
 def test_a_suite_of_another_model_is_refused_and_harms_nothing(tmp_path: Path) -> None:
     """It used to drop all after the first step that was missing, and only then to look at the model."""
-    replay(suite(tmp_path / "one", 0, 4), tmp_path / "o.h5", battery=small_battery())
+    replay(suite(tmp_path / "one", 0, 4), tmp_path / "o.h5", battery=small_battery(), twins=2)
     other = suite(tmp_path / "other", 0, 2, 4, intermediate_size=24)
     with pytest.raises(ValueError, match=r"written with model .* and this run has model") as caught:
-        replay(other, tmp_path / "o.h5", battery=small_battery())
+        replay(other, tmp_path / "o.h5", battery=small_battery(), twins=2)
     assert caught.value.__notes__ == [f"this happened at {other / 'step2'}"]
     assert open_logbook(tmp_path / "o.h5")["step"].values.tolist() == [0, 4]
     Logbook(tmp_path / "o.h5").close()  # nobody holds it any more
@@ -201,14 +201,14 @@ def test_a_checkpoint_that_stays_unreadable_does_not_make_the_rest_be_measured_a
     damaged = source / "step2" / "model.safetensors"
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[:500])
-    first = open_logbook(replay(source, tmp_path / "o.h5", battery=small_battery()))
-    again = open_logbook(replay(source, tmp_path / "o.h5", battery=small_battery()))
+    first = open_logbook(replay(source, tmp_path / "o.h5", battery=small_battery(), twins=2))
+    again = open_logbook(replay(source, tmp_path / "o.h5", battery=small_battery(), twins=2))
     assert again["step"].values.tolist() == [0, 4]
     assert again["time"].values.tolist() == first["time"].values.tolist()
     assert again["gap_step"].values.tolist() == [2]
     damaged.write_bytes(whole)
-    mended = open_logbook(replay(source, tmp_path / "o.h5", battery=small_battery()))
-    fresh = open_logbook(replay(source, tmp_path / "fresh.h5", battery=small_battery()))
+    mended = open_logbook(replay(source, tmp_path / "o.h5", battery=small_battery(), twins=2))
+    fresh = open_logbook(replay(source, tmp_path / "fresh.h5", battery=small_battery(), twins=2))
     assert mended["step"].values.tolist() == [0, 2, 4]
     assert mended.sizes["gap"] == 0
     np.testing.assert_array_equal(mended["contrast_stability"], fresh["contrast_stability"])

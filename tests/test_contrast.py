@@ -63,7 +63,7 @@ def observed(
     memory: int = 2**30,
     instrument: ContrastLocalizer | None = None,
 ) -> Observation:
-    shown, instrument = shown or battery(), instrument or ContrastLocalizer(share=SHARE)
+    shown, instrument = shown or battery(), instrument or ContrastLocalizer(share=SHARE, draws=0)
     found = anatomy(model)
     with undisturbed(model):
         readings = instrument.readings()

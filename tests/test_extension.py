@@ -136,12 +136,12 @@ def test_a_fifth_domain_is_one_more_file(five_domains: Path, tmp_path: Path) -> 
 
     domains = ["language", "math", "music", "physical", "social"]
     model = tiny("gpt_neox", vocab_size=4096, max_position_embeddings=64)
-    seen = Observatory(corpus_tokenizer(), battery=five_domains).observe(model, step=0)
+    seen = Observatory(corpus_tokenizer(), battery=five_domains, twins=0).observe(model, step=0)
     assert seen.coordinates["domain"].tolist() == domains
     assert {"music/singing", "music/strings"} < set(seen.coordinates["family"].tolist())
     assert np.isfinite(seen["contrast_index"][..., domains.index("music")]).all()
     # The others have what they had without it, and it is the same however it is added.
-    four = Observatory(corpus_tokenizer()).observe(model, step=0)
+    four = Observatory(corpus_tokenizer(), twins=0).observe(model, step=0)
     others = [domains.index(domain) for domain in four.coordinates["domain"].tolist()]
     np.testing.assert_array_equal(seen["contrast_index"][..., others], four["contrast_index"])
     assert load_battery(["built-in", five_domains / "music.json"]).hash == load_battery(five_domains).hash
@@ -149,7 +149,9 @@ def test_a_fifth_domain_is_one_more_file(five_domains: Path, tmp_path: Path) -> 
 
 
 def test_a_new_domain_is_drawn_beside_the_others(five_domains: Path, tmp_path: Path) -> None:
-    watching = SpecializationMonitor(word_tokenizer(), tmp_path / "o.h5", "every 1", battery=five_domains, recorders=())
+    watching = SpecializationMonitor(
+        word_tokenizer(), tmp_path / "o.h5", "every 1", battery=five_domains, twins=0, recorders=()
+    )
     fit(tmp_path, [watching], steps=1)
     plot(open_logbook(watching.logbook_path), tmp_path / "figures")
     assert ">music<" in (tmp_path / "figures" / "strength.svg").read_text()
@@ -159,7 +161,7 @@ def test_a_second_passive_instrument_shares_the_forward_pass() -> None:
     def passes(*instruments: Instrument) -> tuple[int, int]:
         model = tiny("gpt_neox")
         counted = Counted(model.gpt_neox)
-        Observatory(word_tokenizer(), battery=small_battery(), instruments=instruments).observe(model, step=0)
+        Observatory(word_tokenizer(), battery=small_battery(), instruments=instruments, twins=0).observe(model, step=0)
         return counted.calls, counted.tokens
 
     alone = passes(ContrastLocalizer())
@@ -173,7 +175,7 @@ def test_a_second_passive_instrument_shares_the_forward_pass() -> None:
 
 def test_instruments_do_not_change_one_another() -> None:
     def seen(*instruments: Instrument) -> Observation:
-        observatory = Observatory(word_tokenizer(), battery=small_battery(), instruments=instruments)
+        observatory = Observatory(word_tokenizer(), battery=small_battery(), instruments=instruments, twins=2)
         return observatory.observe(tiny("gpt_neox"), step=0)
 
     both, contrast, largest = seen(ContrastLocalizer(), Largest()), seen(ContrastLocalizer()), seen(Largest())
@@ -191,6 +193,7 @@ def test_own_instruments_and_recorders_work_through_the_monitor(tmp_path: Path) 
         tmp_path / "o.h5",
         "every 2",
         battery=small_battery(),
+        twins=2,
         instruments=[ContrastLocalizer(), Largest("residual")],
         recorders=[Lines(str(tmp_path / "lines.jsonl"))],
     )
@@ -218,8 +221,12 @@ def test_they_are_switched_on_by_their_class_paths_in_a_recipe(
         "out": str(tmp_path / "o.h5"),
         "schedule": "every 1",
         "battery": [str(five_domains)],
+        "twins": 2,
         "instruments": [
-            {"class_path": "observatory.measure.instruments.ContrastLocalizer", "init_args": {"share": 0.05}},
+            {
+                "class_path": "observatory.measure.instruments.ContrastLocalizer",
+                "init_args": {"share": 0.05, "draws": 20},
+            },
             {"class_path": "test_extension.Largest", "init_args": {"space": "residual"}},
         ],
         "recorders": [{"class_path": "test_extension.Lines", "init_args": {"path": str(tmp_path / "lines.jsonl")}}],
@@ -247,5 +254,5 @@ def test_they_are_switched_on_by_their_class_paths_in_a_recipe(
     assert logbook["step"].values.tolist() == [0, 1]
     assert "music" in logbook["domain"].values
     assert logbook["largest_magnitude"].sizes["statistic"] == 3
-    assert "ContrastLocalizer(share=0.05); Largest(space='residual')" in logbook.attrs["provenance_settings"]
+    assert "ContrastLocalizer(share=0.05, draws=20); Largest(space='residual')" in logbook.attrs["provenance_settings"]
     assert len((tmp_path / "lines.jsonl").read_text().splitlines()) == 3

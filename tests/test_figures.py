@@ -269,7 +269,7 @@ def test_without_a_loss_there_is_no_panel_for_it() -> None:
 @pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training:UserWarning")
 def test_a_real_logbook_becomes_pictures_and_drawings_with_text(tmp_path: Path) -> None:
     watching = SpecializationMonitor(
-        word_tokenizer(), tmp_path / "o.h5", "every 1", battery=small_battery(), recorders=()
+        word_tokenizer(), tmp_path / "o.h5", "every 1", battery=small_battery(), twins=2, recorders=()
     )
     fit(tmp_path, [watching], steps=3)
     before = dict(mpl.rcParams)

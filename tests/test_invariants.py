@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from observatory import Observation, Observatory, load_battery
+from observatory.measure.instruments import ContrastLocalizer
 from observatory.train import GPTNeoX
 from observatory.train.synthetic import corpus_tokenizer
 
@@ -18,7 +19,7 @@ NEAR_ZERO = 0.1
 @pytest.fixture(scope="module")
 def untrained() -> list[Observation]:
     """Six models of two shapes, shown the whole built-in battery."""
-    observatory = Observatory(corpus_tokenizer())
+    observatory = Observatory(corpus_tokenizer(), instruments=[ContrastLocalizer(draws=0)], twins=0)
     shape = {"vocab_size": 4096, "hidden_size": 64, "heads": 4, "context": 128}
     models = [GPTNeoX(**shape, layers=2 + seed % 2, seed=seed).model for seed in SEEDS]
     found = [observatory.observe(model, step=0) for model in models]

@@ -47,7 +47,7 @@ class Drawing(Instrument):
     def measure(self, scene: Scene) -> Mapping[str, Variable]:
         draws = random.random(), np.random.random(), float(torch.rand(())), float(torch.randn(3).sum())
         scene.model.train()
-        return {"draws": Variable(("draw",), np.array(draws))}
+        return {"drawn": Variable(("generator",), np.array(draws))}
 
 
 class Failing(Instrument):
@@ -66,7 +66,7 @@ class Failing(Instrument):
 
 
 def monitor(folder: Path, schedule: str = "every 2", **settings: Any) -> SpecializationMonitor:
-    defaults: dict[str, Any] = {"battery": small_battery(), "recorders": ()}
+    defaults: dict[str, Any] = {"battery": small_battery(), "recorders": (), "twins": 2}
     return SpecializationMonitor(word_tokenizer(), folder / "observations.h5", schedule, **{**defaults, **settings})
 
 

@@ -19,6 +19,7 @@ from observatory.replay.engine import replay
 
 pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training:UserWarning")
 
+TWINS = 3
 ONLY_LIVE = {"train_loss", "time", "seconds", "recorded", "recorded_name"}
 """The clock, and the loss of the training batch, which a checkpoint does not hold."""
 
@@ -28,7 +29,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with its logbook and its checkpoints at steps 0, 2, 4, 5."""
     folder = tmp_path_factory.mktemp("run")
     watching = SpecializationMonitor(
-        word_tokenizer(), folder / "live.h5", "every 2", battery=small_battery(), recorders=()
+        word_tokenizer(), folder / "live.h5", "every 2", battery=small_battery(), twins=TWINS, recorders=()
     )
     saving = PythiaCheckpoints(folder / "checkpoints", "every 2", tokenizer=word_tokenizer())
     fit(folder, [watching, saving], steps=5)
@@ -42,7 +43,7 @@ def assert_equal(one: xr.Dataset, other: xr.Dataset) -> None:
 
 
 def test_replay_equals_live_bit_for_bit(run: Path, tmp_path: Path) -> None:
-    out = replay(run / "checkpoints", tmp_path / "replayed.h5", battery=small_battery())
+    out = replay(run / "checkpoints", tmp_path / "replayed.h5", battery=small_battery(), twins=TWINS)
     live, replayed = open_logbook(run / "live.h5"), open_logbook(out)
     assert replayed["step"].values.tolist() == [0, 2, 4, 5]
     assert_equal(live, replayed)
@@ -66,7 +67,7 @@ def test_a_replay_has_the_threads_of_the_run_since_more_of_them_add_in_another_o
     threads, before = Threads(), torch.get_num_threads()
     torch.set_num_threads(before + 1)
     try:
-        replay(run / "checkpoints", tmp_path / "o.h5", battery=small_battery(), recorders=(threads,))
+        replay(run / "checkpoints", tmp_path / "o.h5", battery=small_battery(), twins=TWINS, recorders=(threads,))
         assert torch.get_num_threads() == before + 1
     finally:
         torch.set_num_threads(before)
@@ -78,9 +79,9 @@ def test_a_replay_goes_on_where_it_stopped(run: Path, tmp_path: Path) -> None:
     part = tmp_path / "part"
     for step in (0, 2):
         shutil.copytree(run / "checkpoints" / f"step{step}", part / f"step{step}")
-    replay(part, tmp_path / "o.h5", battery=small_battery())
+    replay(part, tmp_path / "o.h5", battery=small_battery(), twins=TWINS)
     times = open_logbook(tmp_path / "o.h5")["time"].values
-    replay(run / "checkpoints", tmp_path / "o.h5", battery=small_battery())
+    replay(run / "checkpoints", tmp_path / "o.h5", battery=small_battery(), twins=TWINS)
     resumed = open_logbook(tmp_path / "o.h5")
     assert resumed["time"].values[:2].tolist() == times.tolist()  # not measured again
     assert_equal(open_logbook(run / "live.h5"), resumed)
@@ -90,8 +91,8 @@ def test_an_earlier_checkpoint_that_turns_up_later_is_measured_in_its_place(run:
     part = tmp_path / "part"
     for step in (0, 4):
         shutil.copytree(run / "checkpoints" / f"step{step}", part / f"step{step}")
-    replay(part, tmp_path / "o.h5", battery=small_battery())
-    replay(run / "checkpoints", tmp_path / "o.h5", battery=small_battery())
+    replay(part, tmp_path / "o.h5", battery=small_battery(), twins=TWINS)
+    replay(run / "checkpoints", tmp_path / "o.h5", battery=small_battery(), twins=TWINS)
     assert_equal(open_logbook(run / "live.h5"), open_logbook(tmp_path / "o.h5"))
 
 
@@ -100,7 +101,7 @@ def test_a_checkpoint_that_cannot_be_read_is_a_gap_and_the_rest_goes_on(run: Pat
     shutil.copytree(run / "checkpoints", damaged)
     weights = damaged / "step2" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:500])
-    logbook = open_logbook(replay(damaged, tmp_path / "o.h5", battery=small_battery()))
+    logbook = open_logbook(replay(damaged, tmp_path / "o.h5", battery=small_battery(), twins=0))
     assert logbook["step"].values.tolist() == [0, 4, 5]
     assert logbook["gap_step"].values.tolist() == [2]
     assert str(logbook["gap_reason"].values[0]).startswith("step2 could not be loaded")
@@ -114,7 +115,7 @@ def test_a_checkpoint_that_lacks_a_tensor_is_a_gap(run: Path, tmp_path: Path) ->
     tensors = load_file(lacking / "step4" / "model.safetensors")
     tensors.pop("gpt_neox.layers.1.mlp.dense_4h_to_h.weight")
     save_file(tensors, lacking / "step4" / "model.safetensors", metadata={"format": "pt"})
-    logbook = open_logbook(replay(lacking, tmp_path / "o.h5", battery=small_battery()))
+    logbook = open_logbook(replay(lacking, tmp_path / "o.h5", battery=small_battery(), twins=0))
     assert logbook["gap_step"].values.tolist() == [4]
     assert "lacks 1 of the model's tensors" in str(logbook["gap_reason"].values[0])
 
@@ -123,7 +124,7 @@ def test_a_pickled_checkpoint_is_not_opened(run: Path, tmp_path: Path) -> None:
     pickled = tmp_path / "pickled"
     shutil.copytree(run / "checkpoints", pickled)
     (pickled / "step5" / "model.safetensors").rename(pickled / "step5" / "pytorch_model.bin")
-    logbook = open_logbook(replay(pickled, tmp_path / "o.h5", battery=small_battery()))
+    logbook = open_logbook(replay(pickled, tmp_path / "o.h5", battery=small_battery(), twins=0))
     assert logbook["gap_step"].values.tolist() == [5]
 
 

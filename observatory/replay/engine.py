@@ -28,6 +28,7 @@ def replay(
     *,
     battery: Battery | Path | str | Sequence[Path | str] | None = None,
     tokenizer: str | Path | None = None,
+    twins: int | None = None,
     recorders: Sequence[Recorder] = (),
 ) -> Path:
     """Observes every checkpoint that the logbook does not hold yet; a checkpoint that cannot be read is a gap.
@@ -37,10 +38,11 @@ def replay(
         out: the logbook; one that exists is continued.
         battery: what is shown; a folder of data files, or the built-in one, or several together.
         tokenizer: where to load it from, if not from the checkpoints themselves.
+        twins: how many re-initialised twins are measured at the first checkpoint; 16, or fewer of a large model.
         recorders: where observations go beside the logbook.
     """
     checkpoints = find_checkpoints(source)
-    observatory = Observatory(load_tokenizer(tokenizer or checkpoints[-1].path), battery=battery)
+    observatory = Observatory(load_tokenizer(tokenizer or checkpoints[-1].path), battery=battery, twins=twins)
     with Logbook(out) as logbook, closing(Watch(observatory, (logbook, *recorders), logbook.last())) as watch:
         _measure(checkpoints, watch, logbook)
     return Path(out)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from observatory.measure import regions
+from observatory.measure import nulls, regions
 from observatory.measure.anatomy import SPACES
 from observatory.measure.gathering import Gathering, Selectivity
 from observatory.measure.pooling import POOLINGS, last_and_mean_magnitude
@@ -155,7 +155,7 @@ class ContrastLocalizer(Instrument):
         if not gathered.draws:
             return {}
         dims = (*_BY_DOMAIN[1:], "draw")
-        permuted = _indices_of(scene, gathered.permuted_effects()).emergence
+        permuted = _indices_of(scene, nulls.one_direction(gathered.permuted_effects())).emergence
         resampled = _indices_of(scene, gathered.resampled_effects())
         return {
             "index_permuted": Variable(
