@@ -78,7 +78,7 @@ def plot(logbook: Path, out: Path = Path("figures")) -> None:
         print(path)
 
 
-def emergence(logbook: Path, json: bool = False, alpha: float = 0.05, delta: float = 0.1) -> None:
+def emergence(logbook: Path, json: bool = False, alpha: float = 0.05, delta: float = 0.2) -> None:
     """Say of each domain whether a region has emerged, at which level, when, and how sure that is.
 
     Args:
@@ -120,7 +120,7 @@ def lead(logbook: Path, first: str, second: str) -> None:
     print(lead_text(lead(series(opened, first), series(opened, second))))
 
 
-def compare(logbooks: list[Path], out: Path | None = None, alpha: float = 0.05, delta: float = 0.1) -> None:
+def compare(logbooks: list[Path], out: Path | None = None, alpha: float = 0.05, delta: float = 0.2) -> None:
     """Judge several runs together, seeds of one model or models of several sizes: pooled onsets and their spread.
 
     Args:

@@ -1,4 +1,4 @@
-"""When a level holds for good enough: two observations running, in the same readout; and when it is lost again."""
+"""When a level has emerged: where it holds at two observations running; and when it is lost again."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Verdict:
     reason: str
     """Why no verdict can be given, or which conditions of the next level fail at the last observation."""
     readout: Readout | None
-    """The one that everything here is told of: the first to emerge, else the one that is nearest to it."""
+    """The one that numbers here are told of: which shows the domain best when it emerges, or else at the end."""
     index: float
     """E at the last observation that says anything."""
     interval: tuple[float, float]
@@ -57,7 +57,7 @@ class Verdict:
     holds_at_last: str
     """The highest level that holds at the last observation alone."""
     episodes: dict[str, tuple[Episode, ...]]
-    """Of each level, over all readouts."""
+    """Of each level."""
 
 
 def verdict(evidence: xr.Dataset, domain: str) -> Verdict:
@@ -66,13 +66,15 @@ def verdict(evidence: xr.Dataset, domain: str) -> Verdict:
     steps = evidence["step"].values
     known = here["level_p"].notnull().any(("level", *READOUT)).values
     states = {level: _confirmed(here["holds"].sel(level=level)) for level in LEVELS}
-    episodes = {level: _episodes(steps, np.logical_or.reduce(states[level], axis=-1), known) for level in LEVELS}
-    readout = _readout(here, states["selective"])
+    episodes = {level: _episodes(steps, states[level], known) for level in LEVELS}
     if not known.any():
         return Verdict(domain, UNKNOWN, _why_unknown(here), None, np.nan, (np.nan, np.nan), np.nan, NONE, episodes)
-    last = here.isel(step=int(np.flatnonzero(known)[-1]))
+    latest = int(np.flatnonzero(known)[-1])
+    last = here.isel(step=latest)
+    emerged = np.flatnonzero(states["selective"])
+    readout = _readout(here, int(emerged[0]) if len(emerged) else latest)
     at = last.sel(space=readout.space, pooling=readout.pooling)
-    held_now = [level for level in LEVELS if bool(last["holds"].sel(level=level).any())]
+    held_now = [level for level in LEVELS if bool(last["holds"].sel(level=level))]
     lasting = [level for level in LEVELS if episodes[level] and episodes[level][-1].lost_by is None]
     level = lasting[-1] if lasting else NONE
     if known.sum() < 2:
@@ -95,11 +97,10 @@ def verdict(evidence: xr.Dataset, domain: str) -> Verdict:
 
 
 def _confirmed(holds: xr.DataArray) -> Array:
-    """(step, readout): whether it holds here and at the observation before or after."""
-    held = holds.transpose("step", *READOUT).values.reshape(holds.sizes["step"], -1)
+    """At which steps it holds, and at the observation before or after too."""
+    held = holds.values
     pair = held[:-1] & held[1:]
-    never = np.zeros_like(held[:1])
-    confirmed: Array = np.concatenate([pair, never]) | np.concatenate([never, pair])
+    confirmed: Array = np.append(pair, False) | np.append(False, pair)
     return confirmed
 
 
@@ -119,18 +120,17 @@ def _episodes(steps: Array, on: Array, known: Array) -> tuple[Episode, ...]:
     return (*found, lasting) if lasting else tuple(found)
 
 
-def _readout(here: xr.Dataset, confirmed: Array) -> Readout:
-    """The first to be confirmed; of several at once, or of none, the one whose index stands out most at the end."""
+def _readout(here: xr.Dataset, at: int) -> Readout:
+    """The one that shows the domain best at a step; of several with the smallest p-value, the clearest."""
     spread = here["draws"].std("draw")
-    score = ((here["index"] - here["floor"]) / spread.where(spread > 0)).transpose("step", *READOUT)
-    flat = score.values.reshape(len(confirmed), -1)
-    first = np.where(confirmed.any(0), confirmed.argmax(0), len(confirmed))
-    finite = np.isfinite(flat)
-    latest = np.array(
-        [flat[finite[:, one], one][-1] if finite[:, one].any() else -np.inf for one in range(flat.shape[1])]
-    )
-    best = int(np.lexsort((-latest, first))[0])
-    space, pooling = np.unravel_index(best, [here.sizes[dim] for dim in READOUT])
+    clear = ((here["index"] - here["floor"]) / spread.where(spread > 0)).isel(step=at).transpose(*READOUT).values
+    p = here["level_p"].sel(level=LEVELS[0]).isel(step=at).fillna(2.0).transpose(*READOUT).values
+    best = int(np.lexsort((-np.nan_to_num(clear, nan=-np.inf).ravel(), p.ravel()))[0])
+    return _readout_at(here, best)
+
+
+def _readout_at(here: xr.Dataset, place: int) -> Readout:
+    space, pooling = np.unravel_index(place, [here.sizes[dim] for dim in READOUT])
     return Readout(str(here["space"].values[space]), str(here["pooling"].values[pooling]))
 
 
@@ -139,16 +139,21 @@ def _failing(last: xr.Dataset, level: str) -> str:
     further = LEVELS[LEVELS.index(level) + 1 :] if level in LEVELS else LEVELS
     if not further:
         return ""
-    if bool(last["holds"].sel(level=further[0]).any()):
+    if bool(last["holds"].sel(level=further[0])):
         return f"{further[0]} holds at the last observation, and takes two running"
-    p = last["level_p"].sel(level=further[0]).fillna(2.0).transpose(*READOUT).values
-    space, pooling = np.unravel_index(int(p.argmin()), p.shape)
-    nearest = Readout(str(last["space"].values[space]), str(last["pooling"].values[pooling]))
-    conditions = last["condition_p"].sel(space=nearest.space, pooling=nearest.pooling)
+    p = last["level_p"].sel(level=further[0]).fillna(2.0).transpose(*READOUT).values.ravel()
+    first, second = (np.argsort(p, kind="stable").tolist() * 2)[:2]
     needed = [name for one in LEVELS[: LEVELS.index(further[0]) + 1] for name in CONDITIONS[one]]
+    if p[first] > last.attrs["alpha_of_best"]:
+        return f"not {further[0]}: {_worst(last, needed, first)} in the best readout"
+    return f"not {further[0]}: seen in one readout only; {_worst(last, needed, second)} in the second best"
+
+
+def _worst(last: xr.Dataset, needed: list[str], place: int) -> str:
+    readout = _readout_at(last, place)
+    conditions = last["condition_p"].sel(space=readout.space, pooling=readout.pooling)
     worst = max(needed, key=lambda name: float(conditions.sel(condition=name)))
-    found = float(conditions.sel(condition=worst))
-    return f"not {further[0]}: {worst} has p = {found:.2g} in the nearest readout ({nearest})"
+    return f"p = {float(conditions.sel(condition=worst)):.2g} for {worst} ({readout})"
 
 
 def _why_unknown(here: xr.Dataset) -> str:
