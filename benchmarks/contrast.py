@@ -27,7 +27,7 @@ from subjects import SUBJECTS, Missing, Subject, battery, pythia
 from observatory import Observatory
 from observatory.measure import regions
 from observatory.measure.anatomy import anatomy
-from observatory.measure.instruments.contrast import ContrastLocalizer, selectivity
+from observatory.measure.instruments.contrast import ContrastLocalizer, gather
 from observatory.measure.pooling import POOLINGS
 from observatory.measure.reading import SharedPass, batches
 from observatory.measure.scene import Scene, contrasts, texts
@@ -85,6 +85,11 @@ def compare(one: Callable[[], object], other: Callable[[], object], repeats: int
     return Comparison(*taken)
 
 
+def without_chance(subject: Subject, shown: Battery, draws: int | None = 0) -> Observatory:
+    """What benchmarks/nulls.py measures left out, and with it the twins, which are measured once a run."""
+    return Observatory(subject.tokenizer, battery=shown, instruments=[ContrastLocalizer(draws=draws)], twins=0)
+
+
 def bare(subject: Subject, observatory: Observatory) -> Callable[[], None]:
     """The body alone, on the batches that the observatory makes."""
     found = anatomy(subject.model)
@@ -100,7 +105,7 @@ def bare(subject: Subject, observatory: Observatory) -> Callable[[], None]:
 
 
 def forward(name: str, subject: Subject, items: int | None, repeats: int) -> None:
-    observatory = Observatory(subject.tokenizer, battery=battery(items))
+    observatory = without_chance(subject, battery(items))
     run = bare(subject, observatory)
     observatory.observe(subject.model, 0)  # the tokens are encoded once a run
     comparison = compare(lambda: observatory.observe(subject.model, 0), run, repeats)
@@ -109,7 +114,7 @@ def forward(name: str, subject: Subject, items: int | None, repeats: int) -> Non
 
 def against_localization(name: str, subject: Subject, items: int, repeats: int) -> None:
     shown = battery(items)
-    observatory = Observatory(subject.tokenizer, battery=shown)
+    observatory = without_chance(subject, shown)
     found = anatomy(subject.model)
     tokens = encode(subject.tokenizer, texts(shown), found.context)
     blocks = [site.module for site in found.sites["residual"]]
@@ -135,7 +140,7 @@ def agreement(subject: Subject, shown: Battery, localized: Sequence[Localized], 
     with undisturbed(subject.model):
         shared = SharedPass(found, tokens, localizer.readings(), batch_tokens=4096, memory=2**30)
         scene = Scene(subject.model, found, shown, contrasts(shown), shared, None)
-        t = selectivity(scene)["residual"].t[POOLINGS.index("last")]
+        t = gather(scene, SHARE, draws=0)["residual"].selectivity.t[POOLINGS.index("last")]
     masks = regions.top(t, count).numpy()
     same, ties, apart = 0, 0, 0.0
     for ours, score, theirs in zip(masks, t.numpy(), localized, strict=True):
@@ -158,7 +163,7 @@ def peak(name: str, what: str, items: int | None = None) -> float:
 
 def peak_here(name: str, what: str, items: int | None) -> None:
     subject = _deep(int(name.partition("-x")[2])) if "-x" in name else SUBJECTS[name]()
-    observatory = Observatory(subject.tokenizer, battery=battery(items))
+    observatory = without_chance(subject, battery(items), draws=None if what == "nulls" else 0)
     run = bare(subject, observatory)
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak that loading had
@@ -210,7 +215,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="turns of each comparison")
     parser.add_argument("--items", type=int, help="items a family in every table, instead of those that each says")
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES)
-    parser.add_argument("--peak", choices=("bare", "observe"), help=argparse.SUPPRESS)
+    parser.add_argument("--peak", choices=("bare", "observe", "nulls"), help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=1, help="of torch; with more, other jobs disturb the times")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)

@@ -19,14 +19,13 @@ _AT_ONCE = 2**18
 """About how many values are worked on together, so that they stay in the cache."""
 
 
-def swapped_labels(pairs: int, draws: int, name: str) -> Float[Tensor, "draw stimulus"]:
-    """Targets +1 and controls -1, swapped within each pair or not at random; the same for the same name.
+def swapped_labels(pairs: int, draws: int, name: str) -> Float[Tensor, "draw pair"]:
+    """+1 for a pair as it is and -1 for one whose target and control are swapped; the same for the same name.
 
     Within pairs, since only there are the two exchangeable: a control has the words of its target. Shuffling over pairs
     chooses by what sets the pairs apart, and is too narrow a null early in training (docs/emergence.md).
     """
-    labels = _generator(name, "labels").choice(np.array([1.0, -1.0], np.float32), (draws, pairs))
-    return torch.from_numpy(np.concatenate([labels, -labels], axis=1))
+    return torch.from_numpy(_generator(name, "labels").choice(np.array([1.0, -1.0], np.float32), (draws, pairs)))
 
 
 def resampled_counts(pairs: int, draws: int, name: str) -> Float[Tensor, "draw pair"]:
@@ -65,13 +64,14 @@ class Chosen:
 
 
 def chosen_by(
-    labels: Float[Tensor, "draw stimulus"], values: Float[Tensor, "stimulus unit"], count: int, first: int = 0
+    labels: Float[Tensor, "draw pair"], values: Float[Tensor, "stimulus unit"], count: int, first: int = 0
 ) -> Chosen:
     """The `count` units with the largest Welch t under each row of labels; `first` is the number of the first unit."""
-    ranked = standardised(values)
+    targets, controls = standardised(values).chunk(2)
+    apart = targets - controls
     parts = []
-    for rows in labels.chunk(ceil(len(labels) * ranked.shape[1] / _AT_ONCE)):
-        scores = (rows @ ranked).nan_to_num_(-torch.inf)
+    for rows in labels.chunk(ceil(len(labels) * apart.shape[1] / _AT_ONCE)):
+        scores = (rows @ apart).nan_to_num_(-torch.inf)
         units = _largest(scores, count)
         parts.append(Chosen(units + first, scores.gather(1, units)))
     return Chosen(torch.cat([part.units for part in parts]), torch.cat([part.scores for part in parts]))
