@@ -12,9 +12,11 @@ import xarray as xr
 
 from observatory.observation import Array
 from observatory.review.evidence import LEVELS, Criteria, evidence, lacking, observations
-from observatory.review.onset import OnsetInterval, Rise, crossings, describe_rise, interval, midpoints
+from observatory.review.onset import OnsetInterval, Rise, Sigmoid, crossings, describe_rise, interval, midpoints
 from observatory.review.order import Order, order_probabilities
 from observatory.review.verdict import NONE, UNKNOWN, Verdict, verdict
+
+_UNFITTED = OnsetInterval(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Onset:
     rise: Rise
     """A sigmoid, or why none fits and a single change instead."""
     midpoint_interval: OnsetInterval
-    """Of the sigmoid's middle, over the same resamples."""
+    """Of the sigmoid's middle, over the same resamples; nan where there is none, as with few observations."""
     draws: Array
     """The crossing in each resample; paired over domains and runs of one battery."""
 
@@ -93,7 +95,7 @@ def _onset(found: xr.Dataset, judged: Verdict) -> Onset:
         crossing=float(crossings(steps, index, floor)),
         crossing_interval=interval(crossed),
         rise=rise,
-        midpoint_interval=interval(midpoints(steps, draws)),
+        midpoint_interval=interval(midpoints(steps, draws)) if isinstance(rise.shape, Sigmoid) else _UNFITTED,
         draws=crossed,
     )
 

@@ -11,7 +11,8 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from observatory.review.style import TokenAxis, style
+from observatory.review.style import plain, style
+from observatory.review.token_axis import TokenAxis
 
 
 def layers(logbook: xr.Dataset, space: str = "mlp", pooling: str = "mean") -> Figure:
@@ -35,7 +36,7 @@ def layers(logbook: xr.Dataset, space: str = "mlp", pooling: str = "mean") -> Fi
                 rasterized=True,
             )
             panel.set_facecolor("#DDDDDD")
-            panel.set_title(fill(domain, 32))
+            panel.set_title(fill(plain(domain), 32))
             panel.yaxis.set_major_locator(MaxNLocator(integer=True))
         for panel in list(panels.flat)[len(domains) :]:
             panel.set_axis_off()

@@ -3,39 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import xarray as xr
 from matplotlib.figure import Figure
 
+from observatory.review.evidence import lacking, observations
 from observatory.review.layers import layers
+from observatory.review.onsets import onsets
 from observatory.review.strength import strength
 from observatory.review.style import style
 
-FIGURES: Mapping[str, tuple[Callable[[xr.Dataset], Figure], str]] = {
-    "strength": (strength, "contrast_index"),
-    "layers": (layers, "contrast_index_by_layer"),
-}
-"""Name of the file -> the figure, and the variable that it cannot do without."""
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure, and why a logbook does not suffice for it, if so."""
+
+    draw: Callable[[xr.Dataset], Figure]
+    lacking: Callable[[xr.Dataset], str | None]
 
 
 def plot(logbook: xr.Dataset, folder: str | Path) -> list[Path]:
     """Writes each figure as PNG and SVG and returns the files."""
     if not logbook.sizes.get("step"):
         raise ValueError("the logbook holds no observation yet, so there is nothing to draw")
-    drawable = {name: draw for name, (draw, needed) in FIGURES.items() if needed in logbook}
-    if not drawable:
-        needed = ", ".join(needed for _, needed in FIGURES.values())
-        raise ValueError(f"the figures need one of {needed}; the logbook has {', '.join(map(str, logbook.data_vars))}")
+    lacks = {name: drawing.lacking(logbook) for name, drawing in FIGURES.items()}
+    if all(lacks.values()):
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in lacks.items())
+        raise ValueError(
+            f"the logbook suffices for no figure ({reasons}); it has {', '.join(map(str, logbook.data_vars))}"
+        )
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; give a folder for the figures")
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, draw in drawable.items():
-        figure = draw(logbook)
+    for name in (name for name, reason in lacks.items() if not reason):
+        figure = FIGURES[name].draw(logbook)
         for suffix in (".png", ".svg"):
             written.append(folder / f"{name}{suffix}")
             with style():  # what an SVG makes of text is settled when it is written
                 figure.savefig(written[-1])
     return written
+
+
+def _without(variable: str) -> Callable[[xr.Dataset], str | None]:
+    return lambda logbook: None if variable in logbook else f"{variable} was not recorded"
+
+
+def _no_verdict(logbook: xr.Dataset) -> str | None:
+    return _without("contrast_index")(logbook) or lacking(observations(logbook)[0])
+
+
+FIGURES: Mapping[str, Drawing] = {
+    "strength": Drawing(strength, _without("contrast_index")),
+    "onsets": Drawing(onsets, _no_verdict),
+    "layers": Drawing(layers, _without("contrast_index_by_layer")),
+}
+"""By the name of the file."""

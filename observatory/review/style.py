@@ -1,4 +1,4 @@
-"""What all figures share: fixed colours, the token axis, sizes."""
+"""What all figures share: fixed colours, names that stay text, sizes."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle, islice
-from math import ceil, log10
+from math import ceil
+from textwrap import fill
+from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
-import xarray as xr
-from matplotlib.axes import Axes
-
-from observatory.observation import Array
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 
 # Okabe and Ito's palette, told apart under every common colour blindness.
 _FIXED = {"language": "#0072B2", "math": "#D55E00", "social": "#009E73", "physical": "#CC79A7"}
 _SPARE = ("#E69F00", "#56B4E9", "#000000", "#8C6D31", "#7F7F7F", "#5A3D8A")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
-_MOST_TICKS = 6
-_APART = 0.015
-"""How far apart two markers of a line are at least, as a share of the axis."""
-_LINE_OF_TEXT = 114
-"""Letters across a figure."""
+_LETTERS_AN_INCH = 16.3
+"""Of the figures' text, on the average."""
 INK = "#222222"
 MUTED = "#767676"
+PALE = "#E4E4E4"
+Place = Literal["outside upper left", "outside lower left"]
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,50 @@ def looks(domains: Sequence[str]) -> Mapping[str, Look]:
     }
 
 
-def legend_columns(labels: Sequence[str]) -> int:
-    """As many entries as fit into one line, each with nine letters' room for its line and the space behind it."""
-    return max(1, min(len(labels), _LINE_OF_TEXT // (max(map(len, labels)) + 9)))
+def plain(text: str) -> str:
+    """Text that matplotlib draws as it stands, on one line: a dollar sign begins no formula."""
+    return " ".join(text.split()).replace("$", r"\$")
+
+
+def short(name: str, letters: int = 16) -> str:
+    """A name that fits beside a row; of a long one the beginning and the end, which tell it from its like."""
+    name = " ".join(name.split())
+    half = (letters - 1) // 2
+    return plain(name if len(name) <= letters else f"{name[:half].strip()}…{name[-half:].strip()}")
+
+
+def legend_columns(labels: Sequence[str], width: float) -> int:
+    """As many as fit in these inches, a column of entries each, with room for its line and the space behind it."""
+    room = int(_LETTERS_AN_INCH * width) + 4  # there is no space behind the last
+    fits = [1]
+    for columns in range(2, len(labels) + 1):
+        longest = [max(map(len, column)) for column in np.array_split(np.array(labels), columns)]
+        if sum(longest) + 9 * columns <= room:
+            fits.append(columns)
+    return max(fits)
+
+
+def legend(figure: Figure, place: Place, entries: Mapping[str, Artist], below: Sequence[str] = ()) -> float:
+    """A legend above or below all panels, with sentences on the figure as a whole; its height in inches."""
+    if not entries and not below:
+        return 0.0
+    width = figure.get_figwidth()
+    labels = [fill(plain(name), int(_LETTERS_AN_INCH * width) - 9) for name in entries]
+    columns = legend_columns(list(entries), width) if entries else 1
+    made = figure.legend(
+        list(entries.values()),
+        ["label"] * len(labels),  # set below, because matplotlib leaves out names that begin with an underscore
+        loc=place,
+        ncols=columns,
+        alignment="left",
+    )
+    for text, label in zip(made.get_texts(), labels, strict=True):
+        text.set_text(label)
+    sentences = "\n".join(fill(plain(text), int(1.1 * _LETTERS_AN_INCH * width)) for text in below)
+    if sentences:
+        made.set_title(sentences, FontProperties(size=7))
+    high = max((label.count("\n") + 1 for label in labels), default=0)
+    return 0.16 * high * ceil(len(labels) / columns) + 0.12 * len(sentences.splitlines()) + 0.1
 
 
 @contextmanager
@@ -76,78 +117,3 @@ def style() -> Iterator[None]:
         }
     ):
         yield
-
-
-@dataclass(frozen=True)
-class TokenAxis:
-    """Tokens on a log axis; the untrained model, which has no logarithm, stands apart on the left."""
-
-    label: str
-    counts: Array
-    zero: float
-
-    @classmethod
-    def of(cls, logbook: xr.Dataset) -> TokenAxis:
-        """Counts tokens, or steps for a logbook that knows no tokens."""
-        tokens = logbook["tokens"].values
-        label, counts = ("training tokens", tokens) if tokens.max() > 0 else ("training step", logbook["step"].values)
-        positive = counts[counts > 0]
-        first = log10(positive.min()) if positive.size else 0.0
-        last = log10(positive.max()) if positive.size else 1.0
-        return cls(label, counts, first - max(0.25, 0.12 * (last - first)))
-
-    @property
-    def positions(self) -> Array:
-        """Where each observation is drawn."""
-        return np.where(self.counts > 0, np.log10(np.maximum(self.counts, 1)), self.zero)
-
-    @property
-    def edges(self) -> Array:
-        """Borders of cells that touch, one round each observation."""
-        at = self.positions
-        if at.size == 1:
-            return np.array([at[0] - 0.5, at[0] + 0.5])
-        between = (at[1:] + at[:-1]) / 2
-        return np.concatenate(([2 * at[0] - between[0]], between, [2 * at[-1] - between[-1]]))
-
-    def marked(self, values: Array) -> list[int]:
-        """Which observations of a line get a marker: none over another, but all between two gaps, where no line is."""
-        at, shown, last = self.positions, np.isfinite(values), -np.inf
-        between_gaps = shown & ~np.append(False, shown[:-1]) & ~np.append(shown[1:], False)
-        marked = []
-        for place in np.flatnonzero(shown):
-            if between_gaps[place] or at[place] - last >= _APART * np.ptp(at):
-                marked.append(int(place))
-                last = at[place]
-        return marked
-
-    def draw(self, axes: Axes) -> None:
-        """Ticks at round numbers, and the label."""
-        zero = [0] if (self.counts == 0).any() else []
-        positive = self.counts[self.counts > 0]
-        ticks = round_numbers(int(positive.min()), int(positive.max())) if positive.size else []
-        axes.set_xticks(
-            [self.zero] * len(zero) + [log10(tick) for tick in ticks], [_count(tick) for tick in zero + ticks]
-        )
-        if positive.size:
-            minor = [power + log10(digit) for power in range(20) for digit in range(2, 10)]
-            first, last = log10(positive.min()), log10(positive.max())
-            axes.set_xticks([x for x in minor if first <= x <= last], minor=True)
-        axes.set_xlabel(f"{self.label} (log scale)")
-
-
-def round_numbers(first: int, last: int) -> list[int]:
-    """Numbers with as few digits as make two of them lie between the first and the last; the powers of ten mostly."""
-    found: list[int] = []
-    for digits in ((1,), (1, 2, 5), range(1, 10), range(10, 100), range(100, 1000)):
-        found = [digit * 10**power for power in range(20) for digit in digits if first <= digit * 10**power <= last]
-        if len(found) > 1:
-            return found[:: ceil(len(found) / _MOST_TICKS)]
-    return found or [first]
-
-
-def _count(number: int) -> str:
-    for size, suffix in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K")):
-        if number >= size:
-            return f"{number / size:.3g}{suffix}"
-    return str(number)
