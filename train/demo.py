@@ -17,8 +17,9 @@ from transformers.utils.logging import disable_progress_bar
 
 from observatory.record.logbook import open_logbook
 from observatory.record.next_free import next_free
+from observatory.review.emergence import emergence
 from observatory.review.plot import plot
-from observatory.review.summary import summary
+from observatory.review.verdict_table import verdict_table
 from observatory.train.cli import main as train
 
 _PACKAGES = ("observatory", "torch", "lightning", "transformers", "h5py", "numpy")
@@ -36,7 +37,7 @@ def demo(out: Path, seed: int) -> Path:
     figures = plot(logbook, folder / "figures")
     (folder / "run.json").write_text(json.dumps(_provenance(logbook.attrs, recipe, seed), indent=1, default=str))
     console = Console()
-    console.print(summary(logbook))
+    console.print(verdict_table(emergence(logbook)))
     console.print(f"Figures: {', '.join(str(path) for path in figures if path.suffix == '.png')}")
     console.print(f"Logbook: {folder / 'observations.h5'} ({logbook.sizes['step']} observations)")
     return folder
