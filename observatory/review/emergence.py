@@ -12,9 +12,9 @@ import xarray as xr
 
 from observatory.observation import Array
 from observatory.review.evidence import LEVELS, Criteria, evidence, lacking, observations
-from observatory.review.onset import OnsetInterval, Rise, Sigmoid, crossings, describe_rise, interval, midpoints
+from observatory.review.onset import FEWEST, OnsetInterval, Rise, Sigmoid, crossings, describe_rise, interval, midpoints
 from observatory.review.order import Order, order_probabilities
-from observatory.review.verdict import NONE, UNKNOWN, Verdict, verdict
+from observatory.review.verdict import UNKNOWN, Verdict, verdict
 
 _UNFITTED = OnsetInterval(math.nan, math.nan, math.nan)
 
@@ -78,9 +78,7 @@ def emergence(logbook: xr.Dataset, criteria: Criteria | None = None) -> Emergenc
     orders = (
         tuple(order_probabilities({name: onset.draws for name, onset in onsets.items()})) if len(onsets) > 1 else ()
     )
-    return Emergence(
-        criteria, steps, tokens, verdicts, onsets, orders, (*notes, *_notes(logbook, found, criteria, verdicts))
-    )
+    return Emergence(criteria, steps, tokens, verdicts, onsets, orders, (*notes, *_notes(logbook, found, verdicts)))
 
 
 def _onset(found: xr.Dataset, judged: Verdict) -> Onset:
@@ -95,24 +93,17 @@ def _onset(found: xr.Dataset, judged: Verdict) -> Onset:
         crossing=float(crossings(steps, index, floor)),
         crossing_interval=interval(crossed),
         rise=rise,
-        midpoint_interval=interval(midpoints(steps, draws)) if isinstance(rise.shape, Sigmoid) else _UNFITTED,
+        midpoint_interval=interval(midpoints(steps, draws))
+        if isinstance(rise.shape, Sigmoid) and np.isfinite(draws).all(0).sum() >= FEWEST
+        else _UNFITTED,
         draws=crossed,
     )
 
 
-def _notes(logbook: xr.Dataset, found: xr.Dataset, criteria: Criteria, verdicts: tuple[Verdict, ...]) -> list[str]:
+def _notes(logbook: xr.Dataset, found: xr.Dataset, verdicts: tuple[Verdict, ...]) -> list[str]:
     notes = []
     if int(found["step"][0]) > 0:
         notes.append("step 0 was not observed: growth is judged against the untrained twins instead")
-    readouts = found.sizes["space"] * found.sizes["pooling"]
-    smallest = 1 / (1 + found.sizes["draw"])
-    needed = criteria.alpha / found.sizes["domain"] / readouts
-    if smallest > needed:
-        notes.append(
-            f"{found.sizes['draw']} draws cannot give a p-value below {smallest:.2g}, and {needed:.2g} is needed "
-            f"among {found.sizes['domain']} domains and {readouts} readouts: nothing can emerge; observe with "
-            f"ContrastLocalizer(draws={math.ceil(1 / needed)})"
-        )
     silent = found["index"].isnull().all(("space", "pooling"))
     for domain in found["domain"].values:
         steps = found["step"].values[silent.sel(domain=domain).values]
@@ -136,7 +127,7 @@ def _overlap(one: Verdict, other: Verdict) -> bool:
 
 def _unknown(domain: str, reason: str) -> Verdict:
     return Verdict(
-        domain, UNKNOWN, reason, None, math.nan, (math.nan, math.nan), math.nan, NONE, dict.fromkeys(LEVELS, ())
+        domain, UNKNOWN, reason, None, math.nan, (math.nan, math.nan), math.nan, UNKNOWN, dict.fromkeys(LEVELS, ())
     )
 
 

@@ -22,10 +22,13 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
 }
 """What each level adds."""
 READOUT = ("space", "pooling")
+_SAME = 1e-9
+"""Twins that differ by less of their size are one twin several times, up to rounding: they have no spread."""
 _NEEDED = (
     "contrast_index_twins",
     "contrast_index_permuted",
     "contrast_index_resampled",
+    "contrast_specificity",
     "contrast_specificity_resampled",
     "contrast_generality_resampled",
 )
@@ -65,11 +68,7 @@ def observations(logbook: xr.Dataset) -> tuple[xr.Dataset, tuple[str, ...]]:
         looked = logbook["recorded"].sel(recorded_name="contrast_index").values.astype(bool)
         logbook = logbook.isel(step=looked)
     effect = logbook["contrast_effect"].values if "contrast_effect" in logbook else logbook["contrast_index"].values
-    same = [
-        i
-        for i in range(1, len(effect))
-        if np.isfinite(effect[i]).any() and np.array_equal(effect[i], effect[i - 1], equal_nan=True)
-    ]
+    same = [i for i in range(1, len(effect)) if _is_copy(effect[i], effect[i - 1])]
     kept = [i for i in range(len(effect)) if i not in same]
     steps = logbook["step"].values
     notes = tuple(f"step {steps[i]} is a copy of step {steps[i - 1]} and is not counted" for i in same)
@@ -119,7 +118,7 @@ def evidence(logbook: xr.Dataset, criteria: Criteria) -> xr.Dataset:
     trained_before = at_first["twins"] & at_first["labels"] & at_first["size"]
     start = draws.isel(step=0, drop=True).where(~trained_before & (int(logbook["step"][0]) == 0), middle)
     p["growth"] = _p_value(draws > start)
-    usable = np.isfinite(index) & np.isfinite(middle) & (spread > 0)
+    usable = np.isfinite(index) & np.isfinite(middle) & (spread > _SAME * abs(twins).max("twin"))
     conditions = xr.concat([p[name] for names in CONDITIONS.values() for name in names], "condition", join="exact")
     conditions = conditions.assign_coords(condition=[name for names in CONDITIONS.values() for name in names])
     conditions = conditions.where(usable).transpose("condition", "step", *READOUT, "domain")
@@ -145,7 +144,10 @@ def evidence(logbook: xr.Dataset, criteria: Criteria) -> xr.Dataset:
             "second_p": second,
             "holds": (best <= alpha) & (second <= criteria.alpha),
         },
-        attrs={"alpha_of_best": alpha / (index.sizes["space"] * index.sizes["pooling"])},
+        attrs={
+            "alpha_of_domain": alpha,
+            "smallest_p": index.sizes["space"] * index.sizes["pooling"] * (1 / (1 + logbook.sizes["draw"])),
+        },
     )
 
 
@@ -183,6 +185,12 @@ def _domains(p: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
     known, form = p.notnull().any(READOUT), _without(p, READOUT)
     best = form.copy(data=np.minimum(1.0, count * ordered[..., 0]))
     return best.where(known), form.copy(data=second).where(known)
+
+
+def _is_copy(effect: Array, before: Array) -> bool:
+    """Bit for bit, wherever both say something: a value that is missing does not make an observation of a copy."""
+    told = np.isfinite(effect) & np.isfinite(before)
+    return bool(told.any() and np.array_equal(effect[told], before[told]))
 
 
 def _without(values: xr.DataArray, dims: tuple[str, ...]) -> xr.DataArray:

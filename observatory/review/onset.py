@@ -16,7 +16,7 @@ from scipy import optimize, special, stats
 
 from observatory.observation import Array
 
-_FEWEST = 6
+FEWEST = 6
 """Finite observations that a sigmoid needs: its four parameters, and two more for the noise."""
 _MIDDLES, _WIDTHS = 120, 32
 _AT_ONCE = 1000
@@ -128,8 +128,8 @@ def fit_sigmoid(steps: ArrayLike, values: ArrayLike) -> Sigmoid:
     """
     at, y = _finite(steps, values)
     x = np.log1p(at)
-    if x.size < _FEWEST:
-        return Sigmoid(reason=f"{x.size} finite observations are too few for a sigmoid, which needs {_FEWEST}")
+    if x.size < FEWEST:
+        return Sigmoid(reason=f"{x.size} finite observations are too few for a sigmoid, which needs {FEWEST}")
     if _constant(y):
         return Sigmoid(reason="the curve is constant")
     middles, widths, designs = _grid(x)
@@ -208,8 +208,8 @@ def midpoints(steps: ArrayLike, curves: ArrayLike) -> Array:
     if (told.any(0) != told.all(0)).any():
         raise ValueError("the curves lack values at different steps; give the curves that lack the same ones together")
     x, flat = x[told.all(0)], flat[:, told.all(0)]
-    if x.size < _FEWEST:
-        raise ValueError(f"a sigmoid needs {_FEWEST} finite observations or more; the curves have {x.size}")
+    if x.size < FEWEST:
+        raise ValueError(f"a sigmoid needs {FEWEST} finite observations or more; the curves have {x.size}")
     middles, _, designs = _grid(x)
     found = np.empty(len(flat))
     for start in range(0, len(flat), _AT_ONCE):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 import xarray as xr
@@ -55,7 +56,7 @@ class Verdict:
     floor: float
     """What E had to be above."""
     holds_at_last: str
-    """The highest level that holds at the last observation alone."""
+    """The highest level that holds at the last observation alone; `can't say` where that one says nothing."""
     episodes: dict[str, tuple[Episode, ...]]
     """Of each level."""
 
@@ -65,22 +66,20 @@ def verdict(evidence: xr.Dataset, domain: str) -> Verdict:
     here = evidence.sel(domain=domain)
     steps = evidence["step"].values
     known = here["level_p"].notnull().any(("level", *READOUT)).values
-    states = {level: _confirmed(here["holds"].sel(level=level)) for level in LEVELS}
-    episodes = {level: _episodes(steps, states[level], known) for level in LEVELS}
+    holds = {level: here["holds"].sel(level=level).values for level in LEVELS}
+    episodes = {level: _episodes(steps, holds[level], known) for level in LEVELS}
     if not known.any():
-        return Verdict(domain, UNKNOWN, _why_unknown(here), None, np.nan, (np.nan, np.nan), np.nan, NONE, episodes)
+        return Verdict(domain, UNKNOWN, _why_unknown(here), None, np.nan, (np.nan, np.nan), np.nan, UNKNOWN, episodes)
     latest = int(np.flatnonzero(known)[-1])
     last = here.isel(step=latest)
-    emerged = np.flatnonzero(states["selective"])
+    emerged = np.flatnonzero(_running(holds[LEVELS[0]]))
     readout = _readout(here, int(emerged[0]) if len(emerged) else latest)
     at = last.sel(space=readout.space, pooling=readout.pooling)
     held_now = [level for level in LEVELS if bool(last["holds"].sel(level=level))]
     lasting = [level for level in LEVELS if episodes[level] and episodes[level][-1].lost_by is None]
     level = lasting[-1] if lasting else NONE
-    if known.sum() < 2:
+    if reason := _too_little(evidence, known, held_now):
         level = UNKNOWN
-        held = held_now[-1] if held_now else "no level"
-        reason = f"there is one observation, at which {held} holds; emergence takes two running"
     else:
         reason = _failing(last, level)
     return Verdict(
@@ -91,33 +90,57 @@ def verdict(evidence: xr.Dataset, domain: str) -> Verdict:
         index=float(at["index"]),
         interval=(float(at["low"]), float(at["high"])),
         floor=float(at["floor"]),
-        holds_at_last=held_now[-1] if held_now else NONE,
+        holds_at_last=UNKNOWN if not known[-1] else held_now[-1] if held_now else NONE,
         episodes=episodes,
     )
 
 
-def _confirmed(holds: xr.DataArray) -> Array:
-    """At which steps it holds, and at the observation before or after too."""
-    held = holds.values
+def _running(held: Array) -> Array:
+    """At which observations it holds, and at the one before or after too."""
     pair = held[:-1] & held[1:]
-    confirmed: Array = np.append(pair, False) | np.append(False, pair)
-    return confirmed
+    running: Array = np.append(pair, False) | np.append(False, pair)
+    return running
 
 
-def _episodes(steps: Array, on: Array, known: Array) -> tuple[Episode, ...]:
-    """A single observation without the level is no loss; one that says nothing is none either."""
+def _episodes(steps: Array, holds: Array, known: Array) -> tuple[Episode, ...]:
+    """A single observation without the level is no loss; one that says nothing is none either.
+
+    Such a one parts the two that emergence takes, but not two that show that the level lasts.
+    """
     found: list[Episode] = []
     places = np.flatnonzero(known)
+    on, lasts = _running(holds), holds.copy()
+    lasts[places] = _running(holds[places])
     lasting: Episode | None = None
     for number, place in enumerate(places):
         before = places[number - 1] if number else None
-        gone = not on[place] and number + 1 < len(places) and not on[places[number + 1]]
+        gone = not lasts[place] and number + 1 < len(places) and not lasts[places[number + 1]]
         if lasting is None and on[place]:
             lasting = Episode(after=None if before is None else int(steps[before]), by=int(steps[place]))
         elif lasting is not None and gone:
             found.append(Episode(lasting.after, lasting.by, int(steps[before]), int(steps[place])))
             lasting = None
     return (*found, lasting) if lasting else tuple(found)
+
+
+def _too_little(evidence: xr.Dataset, known: Array, held_now: list[str]) -> str:
+    """Why nothing could have emerged, whatever the model has."""
+    smallest, needed = evidence.attrs["smallest_p"], evidence.attrs["alpha_of_domain"]
+    readouts = evidence.sizes["space"] * evidence.sizes["pooling"]
+    if readouts < 2:
+        return f"there is one readout, {_readout_at(evidence, 0)}, and a verdict takes two"
+    if smallest > needed:
+        return (
+            f"{evidence.sizes['draw']} draws give the best of {readouts} readouts a p-value of {smallest:.2g} at the "
+            f"least, and {needed:.2g} is needed among {evidence.sizes['domain']} domains; observe again with "
+            f"ContrastLocalizer(draws={ceil(readouts / needed)})"
+        )
+    held = held_now[-1] if held_now else "no level"
+    if known.sum() == 1:
+        return f"there is one observation, at which {held} holds; emergence takes two running"
+    if not (known[:-1] & known[1:]).any():
+        return f"no two observations running say anything, and emergence takes two; at the last, {held} holds"
+    return ""
 
 
 def _readout(here: xr.Dataset, at: int) -> Readout:
@@ -144,8 +167,10 @@ def _failing(last: xr.Dataset, level: str) -> str:
     p = last["level_p"].sel(level=further[0]).fillna(2.0).transpose(*READOUT).values.ravel()
     first, second = (np.argsort(p, kind="stable").tolist() * 2)[:2]
     needed = [name for one in LEVELS[: LEVELS.index(further[0]) + 1] for name in CONDITIONS[one]]
-    if p[first] > last.attrs["alpha_of_best"]:
+    if float(last["domain_p"].sel(level=further[0])) > last.attrs["alpha_of_domain"]:
         return f"not {further[0]}: {_worst(last, needed, first)} in the best readout"
+    if p[second] > 1:
+        return f"not {further[0]}: seen in one readout only, and the others say nothing"
     return f"not {further[0]}: seen in one readout only; {_worst(last, needed, second)} in the second best"
 
 
