@@ -187,6 +187,12 @@ _COMMANDS: dict[str, Callable[..., None] | dict[str, Any]] = {
     "battery": {"show": battery_show, "audit": battery_audit},
 }
 
+_MANY_PATHS = {
+    "import": ("results", "result files, and folders of them."),
+    "compare": ("logbooks", "the logbooks, two or more, of one battery."),
+}
+"""Commands that take one path or more at their end."""
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command; a user's mistake ends it with one sentence instead of a traceback."""
@@ -198,8 +204,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         if arguments[:1] == ["train"]:
             _train(arguments[1:])
-        elif arguments[:1] == ["import"]:
-            _import(arguments[1:])
+        elif arguments[:1] and arguments[0] in _MANY_PATHS:
+            _with_many_paths(arguments[0], arguments[1:])
         else:
             auto_cli(_COMMANDS, args=arguments, prog="observatory", description=observatory.__doc__)
     except (ValueError, OSError, ModuleNotFoundError) as error:
@@ -218,16 +224,19 @@ def _train(arguments: list[str]) -> None:
         raise ValueError(str(error)) from error
 
 
-def _import(arguments: list[str]) -> None:
-    """auto_cli would take the files as one argument, a list in YAML; a shell's glob gives many."""
+def _with_many_paths(name: str, arguments: list[str]) -> None:
+    """auto_cli would take the paths as one argument, a list in YAML; a shell's glob gives many."""
     from jsonargparse import ArgumentParser
 
-    parser = ArgumentParser(prog="observatory import")
+    command, (paths, meaning) = _COMMANDS[name], _MANY_PATHS[name]
+    assert callable(command)
+    parser = ArgumentParser(prog=f"observatory {name}")
     parser.add_argument("--config", action="config", help="Path to a configuration file.")
-    parser.add_function_arguments(import_, as_positional=True, skip={"results"})
-    parser.add_argument("results", nargs="+", type=Path, help="result files, and folders of them.")
-    given = parser.parse_args(arguments)
-    import_(given.logbook, given.results, given.step, given.model)
+    parser.add_function_arguments(command, as_positional=True, skip={paths})
+    parser.add_argument(paths, nargs="+", type=Path, help=meaning)
+    given = parser.parse_args(arguments).as_dict()
+    del given["config"]
+    command(**given)
 
 
 def _told(error: Exception) -> str:

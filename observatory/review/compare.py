@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,7 +15,9 @@ from scipy import stats
 from observatory.observation import Array
 from observatory.review.emergence import Emergence, emergence, plain
 from observatory.review.evidence import Criteria
+from observatory.review.order import Order, order_probabilities
 from observatory.review.verdict import UNKNOWN
+from observatory.review.wording import sequence
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,12 @@ class PooledOnset:
     share_interval: tuple[float, float]
     """Of the share of runs in which it emerges, 95%, exact (Clopper and Pearson 1934)."""
     onset: float
-    """Geometric mean of 1 + onset, less 1, over the runs in which it emerged: steps, or tokens where all know them."""
+    """Geometric mean of 1 + onset, less 1, over the runs in which it emerged: steps, or tokens where all know them.
+
+    A run in which it emerged, but not with an E above its floor at two observations running in one readout, has none.
+    """
     interval: tuple[float, float]
-    """95%, Student's t between runs; missing for fewer than two."""
+    """95%, Student's t between runs; missing for fewer than two with an onset."""
     between: float
     """The factor of one standard deviation between runs, what resampling the stimuli gives taken out."""
     within: float
@@ -48,13 +52,13 @@ class Comparison:
     """What onsets are counted in: `tokens` or `steps`."""
     runs: Mapping[str, Emergence]
     pooled: tuple[PooledOnset, ...]
-    orders: tuple[tuple[tuple[str, ...], float], ...]
-    """Orders of emergence and the share of runs that have each, among runs in which all those domains emerged."""
+    orders: tuple[Order, ...]
+    """Orders of onsets, and the share that have each among the runs in which something can be said of every domain."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, with the verdicts of every run."""
         content: dict[str, Any] = plain(
-            {"unit": self.unit, "pooled": [asdict(one) for one in self.pooled], "orders": self.orders}
+            {"unit": self.unit, "pooled": list(map(asdict, self.pooled)), "orders": list(map(asdict, self.orders))}
         )
         runs = {name: judged.to_json() for name, judged in self.runs.items()}
         return {"format": "observatory-comparison", "format_version": "1.0", **content, "runs": runs}
@@ -69,7 +73,7 @@ def compare(logbooks: Mapping[str, xr.Dataset], criteria: Criteria | None = None
     unit = "tokens" if all(run.tokens and max(run.tokens) > 0 for run in runs.values()) else "steps"
     domains = dict.fromkeys(verdict.domain for run in runs.values() for verdict in run.verdicts)
     pooled = tuple(_pool(domain, list(runs.values()), unit) for domain in domains)
-    return Comparison(unit, runs, pooled, _orders(runs.values(), unit))
+    return Comparison(unit, runs, pooled, _orders(list(domains), list(runs.values())))
 
 
 def _pool(domain: str, runs: list[Emergence], unit: str) -> PooledOnset:
@@ -77,9 +81,11 @@ def _pool(domain: str, runs: list[Emergence], unit: str) -> PooledOnset:
     judged = sum(verdict.level != UNKNOWN for verdict in verdicts)
     told = [run for run in runs if domain in run.onsets]
     at = np.log1p([_time(run, run.onsets[domain].crossing, unit) for run in told])
-    spreads = [_spread(run, run.onsets[domain].draws, unit) for run in told]
-    within = float(np.sqrt(np.nanmean(np.square(spreads)))) if told else math.nan
-    middle = float(np.mean(at)) if told else math.nan
+    at = at[np.isfinite(at)]
+    spreads = np.array([_spread(run, run.onsets[domain].draws, unit) for run in told])
+    spreads = spreads[np.isfinite(spreads)]
+    within = float(np.sqrt(np.mean(np.square(spreads)))) if spreads.size else math.nan
+    middle = float(np.mean(at)) if at.size else math.nan
     interval, between, share = (math.nan, math.nan), math.nan, (math.nan, math.nan)
     if judged:
         exact = stats.binomtest(len(told), judged).proportion_ci()
@@ -111,12 +117,17 @@ def _spread(run: Emergence, draws: Array, unit: str) -> float:
     return float(np.std(times, ddof=1)) if len(times) > 1 else math.nan
 
 
-def _orders(runs: Any, unit: str) -> tuple[tuple[tuple[str, ...], float], ...]:
-    sequences = [
-        tuple(sorted(run.onsets, key=lambda domain: run.onsets[domain].crossing)) for run in runs if len(run.onsets) > 1
-    ]
-    counts = Counter(sequences)
-    return tuple((order, count / len(sequences)) for order, count in counts.most_common())
+def _orders(domains: list[str], runs: list[Emergence]) -> tuple[Order, ...]:
+    judged = [run for run in runs if all(verdict.level != UNKNOWN for verdict in run.verdicts)]
+    if len(domains) < 2 or not judged:
+        return ()
+    return tuple(
+        order_probabilities({domain: np.array([_crossing(run, domain) for run in judged]) for domain in domains})
+    )
+
+
+def _crossing(run: Emergence, domain: str) -> float:
+    return run.onsets[domain].crossing if domain in run.onsets else math.inf
 
 
 def _refuse_other_batteries(logbooks: Mapping[str, xr.Dataset]) -> None:
@@ -136,7 +147,7 @@ def comparison_table(found: Comparison) -> Table:
         title=f"{len(found.runs)} runs",
         caption="Onset: where E passes its floor, as the geometric mean over the runs in which the region emerged, "
         "with a 95% t interval between runs. Spread: factor of one standard deviation. "
-        + "; ".join(f"{' < '.join(order)}: {share:.0%} of runs" for order, share in found.orders[:3]),
+        + "; ".join(f"{sequence(order)}: {order.probability:.0%} of runs" for order in found.orders[:3]),
     )
     for heading in ("domain", "emerged", "share of runs, 95%", f"onset ({found.unit})", "between runs", "by stimuli"):
         table.add_column(heading)

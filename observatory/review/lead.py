@@ -95,11 +95,16 @@ class Lead:
     """From the shift that makes the two curves most alike; it uses their whole shape."""
     reason: str
     """Why an estimate or its interval is missing; empty where nothing is."""
+    falling: tuple[bool, bool] = (False, False)
+    """Whether the first series and the second fall, as a loss should; such a one is turned so that it rises."""
 
 
 @dataclass(frozen=True)
 class _Told:
     """What a series says: its finite observations, turned so that it rises."""
+
+    falls: bool
+    """Before it was turned."""
 
     x: Array
     rows: Array
@@ -122,12 +127,13 @@ def lead(a: Series, b: Series, draws: int = 500, seed: int = 0) -> Lead:
     reasons = [f"there is no interval, because {unknown[0]} has neither replicates nor errors"] if unknown else []
     first, second = (replace(one, rows=one.rows[:1]) if unknown else one for one in told)
     halfway = _estimate(_halfway(second) - _halfway(first))
+    falling = (first.falls, second.falls)
     shorter, longer = sorted(np.ptp(one.x) for one in told)
     if shorter < longer / 10:
         reasons.append("there is no shift, because one series covers less than a tenth of the other's log(1 + step)")
-        return Lead(a.name, b.name, halfway, None, "; ".join(reasons))
+        return Lead(a.name, b.name, halfway, None, "; ".join(reasons), falling)
     shift = _estimate(*_shifts(first, second, shorter / _CELLS))
-    return Lead(a.name, b.name, halfway, shift, "; ".join(reasons))
+    return Lead(a.name, b.name, halfway, shift, "; ".join(reasons), falling)
 
 
 def _told(series: Series, draws: int, paired: bool, generator: np.random.Generator) -> _Told | str:
@@ -153,7 +159,7 @@ def _told(series: Series, draws: int, paired: bool, generator: np.random.Generat
             f"{series.name} has no net change: from {start:.3g} to {end:.3g}, with a standard error of {error:.2g}, "
             "may be noise"
         )
-    return _Told(x, np.sign(change) * (values[None] if table is None else np.vstack([values, table])))
+    return _Told(change < 0, x, np.sign(change) * (values[None] if table is None else np.vstack([values, table])))
 
 
 def _ends(x: Array) -> tuple[int, int]:

@@ -17,10 +17,12 @@ def lead_text(found: Lead) -> str:
 
 
 def _told(found: Lead, estimate: Estimate) -> str:
+    names = (found.first, found.second)
+    first, second = (f"{name} (falling)" if falls else name for name, falls in zip(names, found.falling, strict=True))
     if estimate.ratio_interval is None:
-        return f"{found.second} at {estimate.ratio:.2f} times the steps of {found.first} (no interval)"
+        return f"{second} at {estimate.ratio:.2f} times the steps of {first} (no interval)"
     low, high = estimate.ratio_interval
-    told = f"{found.second} at {estimate.ratio:.2f} [{low:.2f}, {high:.2f}] times the steps of {found.first}"
+    told = f"{second} at {estimate.ratio:.2f} [{low:.2f}, {high:.2f}] times the steps of {first}"
     verdict = (
         f"{found.first} comes first"
         if low > 1
