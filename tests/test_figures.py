@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -17,16 +17,22 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
+from verdicts import planted
 
 from observatory import open_logbook
 from observatory.callbacks import SpecializationMonitor
 from observatory.review.layers import layers
+from observatory.review.onsets import onsets
 from observatory.review.plot import plot
 from observatory.review.strength import strength
-from observatory.review.style import TokenAxis, legend_columns, round_numbers
+from observatory.review.style import legend_columns
+from observatory.review.token_axis import TokenAxis, round_numbers
 
 DOMAINS = ["language", "math", "physical", "social", "music", "chess", "law", "smell", "touch", "time"]
+STEPS = [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120]
+THOUSAND = list(range(0, 10000, 10))
 LOGARITHMIC = sorted({0, *(round(10 ** (k / 12)) for k in range(39))})
 TOKENS_PER_STEP = 4096
 
@@ -85,10 +91,52 @@ SIZES: dict[str, dict[str, Any]] = {
     "nothing but gaps": {"steps": [0, 10, 100], "missing": [0, 1, 2]},
 }
 FIGURES: dict[str, Callable[[xr.Dataset], Figure]] = {"strength": strength, "layers": layers}
+HOSTILE = ["$x_1^2$", "costs $5", "_hidden", "a name of\ntwo lines", "a long name " * 9, "100 % & <b>", "\\alpha"]
+
+
+def rise(steps: Sequence[int], middle: float, height: float = 0.8) -> np.ndarray:
+    values: np.ndarray = height / (1 + np.exp(-(np.log1p(steps) - np.log1p(middle)) / 0.4))
+    return values
+
+
+def rises(steps: Sequence[int], names: Sequence[str], height: float = 0.8) -> dict[str, np.ndarray]:
+    return {name: rise(steps, 10 * 1.5**place, height) for place, name in enumerate(names)}
+
+
+JUDGED: dict[str, Callable[[], xr.Dataset]] = {
+    "four domains that emerge": lambda: planted(LOGARITHMIC, rises(LOGARITHMIC, DOMAINS[:4]), loss=True),
+    "ten domains and gaps": lambda: planted(LOGARITHMIC, rises(LOGARITHMIC, DOMAINS), gaps=[700, 800]),
+    "one domain": lambda: planted(LOGARITHMIC, rises(LOGARITHMIC, ["math"]), tokens=0),
+    "hostile names": lambda: planted(LOGARITHMIC, rises(LOGARITHMIC, HOSTILE, 3.0)),
+    "two observations": lambda: planted([0, 1000], rises([0, 1000], DOMAINS[:4])),
+    "one observation": lambda: planted([1000], rises([1000], DOMAINS[:4])),
+    "a thousand observations": lambda: planted(THOUSAND, rises(THOUSAND, DOMAINS[:4])),
+    "nothing but gaps": lambda: planted([0, 10, 100], dict.fromkeys(DOMAINS[:4], [np.nan] * 3)),
+    "diverged": lambda: planted(
+        LOGARITHMIC, {"math": np.where(np.array(LOGARITHMIC) < 90, rise(LOGARITHMIC, 20), np.nan)}
+    ),
+    "lost and found": lambda: planted(STEPS, {"math": [0, 1, 1, 0, 0, 0, 1, 1, 1, 1], "social": [1] * 10}),
+}
+"""Logbooks with the nulls that a verdict takes."""
 
 
 def panels(figure: Figure) -> list[Axes]:
-    return [axes for axes in figure.axes if axes.axison and axes.get_label() != "<colorbar>"]
+    """Those of curves and of layers, without the strips between them."""
+    return [axes for axes in figure.axes if axes.axison and axes.get_label() not in ("<colorbar>", "levels")]
+
+
+def strips(figure: Figure) -> list[Axes]:
+    return [axes for axes in figure.axes if axes.get_label() == "levels"]
+
+
+def named(panel: Axes, label: str) -> list[Line2D]:
+    """The lines that a figure calls so; they are in no legend."""
+    return [line for line in panel.lines if line.get_label() == label]
+
+
+def said(figure: Figure) -> str:
+    """The sentences under a figure, as one line."""
+    return " ".join(legend.get_title().get_text() for legend in figure.legends).replace("\n", " ")
 
 
 def shown(figure: Figure) -> Iterator[tuple[Text, Any]]:
@@ -109,9 +157,12 @@ def shown(figure: Figure) -> Iterator[tuple[Text, Any]]:
         for text in [axes.xaxis.label, axes.yaxis.label, axes._left_title, *ticks]:  # type: ignore[attr-defined]
             if text.get_visible() and text.get_text():
                 yield text, text.get_window_extent(renderer)
-    for legend in figure.legends:
-        for text in legend.get_texts():
+        for text in axes.texts:
             yield text, text.get_window_extent(renderer)
+    for legend in figure.legends:
+        for text in [*legend.get_texts(), legend.get_title()]:
+            if text.get_text():
+                yield text, text.get_window_extent(renderer)
 
 
 @cache
@@ -120,11 +171,12 @@ def drawn(size: str, name: str) -> tuple[Figure, list[tuple[Text, Any]]]:
     return figure, list(shown(figure))
 
 
-@pytest.mark.parametrize("name", FIGURES)
-@pytest.mark.parametrize("size", SIZES)
-def test_no_text_is_cut_off_or_lies_on_another(size: str, name: str) -> None:
-    figure, boxes = drawn(size, name)
-    assert len(boxes) > 5
+@cache
+def judged(case: str) -> xr.Dataset:
+    return JUDGED[case]()
+
+
+def assert_legible(figure: Figure, boxes: Sequence[tuple[Text, Any]]) -> None:
     for text, box in boxes:
         assert box.x0 >= -1, text
         assert box.y0 >= -1, text
@@ -132,6 +184,28 @@ def test_no_text_is_cut_off_or_lies_on_another(size: str, name: str) -> None:
         assert box.y1 <= figure.bbox.y1 + 1, text
     for (one, here), (other, there) in combinations(boxes, 2):
         assert not here.overlaps(there), (one, other)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("size", SIZES)
+def test_no_text_is_cut_off_or_lies_on_another(size: str, name: str) -> None:
+    figure, boxes = drawn(size, name)
+    assert len(boxes) > 5
+    assert_legible(figure, boxes)
+
+
+@pytest.mark.parametrize("draw", [strength, onsets], ids=["strength", "onsets"])
+@pytest.mark.parametrize("case", JUDGED)
+def test_no_text_of_a_verdict_is_cut_off_or_lies_on_another(case: str, draw: Callable[[xr.Dataset], Figure]) -> None:
+    figure = draw(judged(case))
+    assert_legible(figure, list(shown(figure)))
+
+
+def test_figures_of_half_the_width_are_legible_too() -> None:
+    source = judged("four domains that emerge")
+    for figure in (strength(source, poolings=["mean"]), onsets(source, width=3.5)):
+        assert figure.get_figwidth() == 3.5
+        assert_legible(figure, list(shown(figure)))
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -254,9 +328,9 @@ def test_ticks_are_round_numbers(first: int, last: int, ticks: list[int]) -> Non
 
 
 def test_a_legend_of_long_names_takes_more_lines() -> None:
-    assert legend_columns(DOMAINS[:4]) == 4
-    assert legend_columns(DOMAINS) == 6
-    assert legend_columns(["x" * 60] * 3) == 1
+    assert legend_columns(DOMAINS[:4], 7) == 4
+    assert legend_columns(DOMAINS[:4], 3.5) == 3
+    assert legend_columns(["x" * 60] * 3, 7) == 1
 
 
 def test_without_a_loss_there_is_no_panel_for_it() -> None:
@@ -293,7 +367,7 @@ def test_what_the_logbook_lacks_is_not_drawn(tmp_path: Path) -> None:
 def test_nothing_to_draw_is_said_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the logbook holds no observation yet, so there is nothing to draw"):
         plot(xr.Dataset(), tmp_path)
-    with pytest.raises(ValueError, match="need one of contrast_index, contrast_index_by_layer; the logbook has train_"):
+    with pytest.raises(ValueError, match=r"no figure \(strength: contrast_index was not recorded; .* it has train"):
         plot(logbook([0, 10])[["train_loss"]], tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -13,18 +13,18 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from observatory.observation import Array
 from observatory.review.emergence import Emergence, Onset, emergence
 from observatory.review.evidence import LEVELS, Criteria
 from observatory.review.onset import ChangePoint, Sigmoid
 from observatory.review.style import INK, MUTED, PALE, Look, legend, looks, short, style
 from observatory.review.token_axis import MISSED, TokenAxis
-from observatory.review.verdict import Episode, Verdict
-from observatory.review.wording import sequence, standing
+from observatory.review.verdict import UNKNOWN, Episode, Verdict
+from observatory.review.wording import ABSENT, explained, sequence, standing
 
 _CROSSING, _MIDDLE = -0.13, 0.22
 """Where in its row each is drawn."""
 _MOST_ORDERS = 3
+_MOST_NOTES = 6
 _TINT = 0.3
 _MARK: dict[str, Any] = {"markersize": 4.2, "markeredgecolor": "white", "markeredgewidth": 0.5}
 _BAR: dict[str, Any] = {"linewidth": 7, "solid_capstyle": "butt"}
@@ -71,7 +71,7 @@ def onsets(logbook: xr.Dataset, criteria: Criteria | None = None, width: float =
 
 def _start(panel: Axes, axis: TokenAxis) -> float:
     """Somewhat before the first that is drawn, so that the order is seen; a decade, or all of the axis, at least."""
-    drawn = [float(np.min(line.get_xdata())) for line in panel.lines if line.get_label() != "_missed"]
+    drawn = [float(x) for line in panel.lines if line.get_label() != "_missed" for x in np.asarray(line.get_xdata())]
     first, last = axis.limits
     return max(first, min([*drawn, last - 1]) - 0.1) if drawn else first
 
@@ -83,13 +83,12 @@ def _when(judged: Emergence, one: Verdict) -> float:
 def _row(panel: Axes, axis: TokenAxis, row: int, one: Verdict, onset: Onset | None, look: Look) -> None:
     for episode in one.episodes[LEVELS[0]]:
         _episode(panel, axis, row, episode, look.color)
-    if onset is None:
-        return
+    if onset is None or one.episodes[LEVELS[0]][0].after is None:
+        return  # what rose before the first observation has no onset here, and what its E did later is not one
     low, high, _ = onset.crossing_interval
     _interval(panel, axis, row + _CROSSING, low, high, look.color, "_crossing interval")
-    if isfinite(onset.crossing):
-        at = float(axis.at_step(onset.crossing))
-        panel.plot(at, row + _CROSSING, look.marker, color=look.color, **_MARK, label="_crossing")
+    at = axis.at_step([step for step in (onset.crossing,) if isfinite(step)])
+    panel.plot(at, np.full(at.shape, row + _CROSSING), look.marker, color=look.color, **_MARK, label="_crossing")
     shape = onset.rise.shape
     if isinstance(shape, Sigmoid):
         low, high, _ = onset.midpoint_interval
@@ -102,19 +101,16 @@ def _row(panel: Axes, axis: TokenAxis, row: int, one: Verdict, onset: Onset | No
 
 def _episode(panel: Axes, axis: TokenAxis, row: int, episode: Episode, color: str) -> None:
     """The bar of the censoring interval; where the region was lost, a dotted line to a cross."""
-    place = row + _CROSSING
+    place, edge = row + _CROSSING, axis.limits[0]
+    by = float(axis.at_step(episode.by))
+    after = edge if episode.after is None else float(axis.at_step(episode.after))
+    panel.plot([after, by], [place, place], color=to_rgba(color, _TINT), **_BAR, label="_censoring")
     if episode.after is None:
-        panel.plot(float(axis.at_step(episode.by)), place, **_EARLIER, color=color, label="_from the start")
-    else:
-        _bar(panel, axis.at_step([episode.after, episode.by]), place, color)
+        panel.plot(edge, place, **_EARLIER, color=color, clip_on=False, label="_from the start")
     if episode.lost_after is not None and episode.lost_by is not None:
         lost = axis.at_step([episode.lost_after, episode.lost_by])
         panel.plot(lost, [place, place], color=color, linewidth=1, linestyle=":", label="_loss")
         panel.plot(lost[1:], [place], **_LOST, color=color, label="_lost")
-
-
-def _bar(panel: Axes, between: Array, place: float, color: str) -> None:
-    panel.plot(between, [place, place], color=to_rgba(color, _TINT), **_BAR, label="_censoring")
 
 
 def _interval(panel: Axes, axis: TokenAxis, place: float, low: float, high: float, color: str, label: str) -> None:
@@ -132,24 +128,27 @@ def _beside(one: Verdict, onset: Onset | None) -> str:
     if onset is None:
         return standing(one)
     never = onset.crossing_interval.share_never
-    return f"{standing(one)}\nby E of {one.readout}" + (f"\nnever in {never:.1%}" if never else "")
+    return f"{standing(one)}\nby E of {one.readout}" + (f"\nnever in {never:.1%} of resamples" if never else "")
 
 
 def _key(judged: Emergence) -> dict[str, Artist]:
     """Of what is drawn, and of nothing else; intervals are over stimuli."""
     episodes = [episode for one in judged.verdicts for episode in one.episodes[LEVELS[0]]]
-    shapes = {type(onset.rise.shape) for onset in judged.onsets.values()}
+    dated = [
+        one for one in judged.verdicts if any(episode.after is not None for episode in one.episodes[LEVELS[0]][:1])
+    ]
+    shapes = {type(judged.onsets[one.domain].rise.shape) for one in dated}
     entries: dict[str, tuple[bool, Line2D]] = {
-        "emerged in between": (
+        "emerged within": (
             any(episode.after is not None for episode in episodes),
             Line2D([], [], color=to_rgba(INK, _TINT), **_BAR),
         ),
-        "there at the first observation": (
+        "there from the start": (
             any(episode.after is None for episode in episodes),
             Line2D([], [], color=INK, **_EARLIER),
         ),
         "E passes its floor, 95%": (
-            bool(judged.onsets),
+            bool(dated),
             Line2D([], [], color=INK, marker="o", linewidth=1.1, **_MARK),
         ),
         "middle of a sigmoid, 95%": (
@@ -168,8 +167,6 @@ def _key(judged: Emergence) -> dict[str, Artist]:
 def _said(judged: Emergence) -> list[str]:
     """The order with its probability, who did not emerge and why, and what to know before believing it."""
     orders = [f"P({sequence(order)}) = {order.probability:.2f}" for order in judged.orders[:_MOST_ORDERS]]
-    without: dict[str, list[str]] = {}
-    for one in judged.verdicts:
-        if not any(one.episodes.values()):
-            without.setdefault(f"{standing(one)}: {one.reason}", []).append(one.domain)
-    return [*orders, *(f"{', '.join(names)} {why}" for why, names in without.items()), *judged.notes]
+    more = len(judged.notes) - _MOST_NOTES
+    notes = [*judged.notes[:_MOST_NOTES], *([f"and {more} notes more, in the table"] if more > 0 else [])]
+    return [*orders, *explained(judged.verdicts, [UNKNOWN, ABSENT]), *notes]

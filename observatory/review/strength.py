@@ -14,11 +14,12 @@ from matplotlib.patches import Patch
 from scipy import stats
 
 from observatory.observation import Array
-from observatory.review.evidence import LEVELS, Criteria, evidence, lacking, observations
+from observatory.review.evidence import LEVELS, READOUT, Criteria, evidence, lacking, observations
 from observatory.review.levels import draw_levels, key
 from observatory.review.style import INK, MUTED, PALE, Look, legend, looks, style
 from observatory.review.token_axis import MISSED, TokenAxis, between_gaps
-from observatory.review.verdict import UNKNOWN, Verdict, verdict
+from observatory.review.verdict import UNKNOWN, verdict
+from observatory.review.wording import explained
 
 _POOLINGS = {"last": "read at the last token", "mean": "read as the mean over tokens"}
 _TICKS = (-10, -5, -2, -1, -0.5, -0.2, 0, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
@@ -60,7 +61,7 @@ def strength(
                 here = found.sel(space=space, pooling=pooling)
                 _curves(column[0], axis, index, look, _passing(here, criteria.alpha / len(domains)))
                 _nulls(column[0], axis, here, looked.sizes["twin"], look)
-                draw_levels(column[1], axis, verdicts, look)
+                draw_levels(column[1], axis, verdicts, _last_known(found), look)
             axis.draw_missed(column[0])
             if has_loss:
                 loss = logbook["train_loss"].values
@@ -72,10 +73,11 @@ def strength(
         marks: dict[str, Artist] = {
             domain: Line2D([], [], color=look[domain].color, marker=look[domain].marker) for domain in domains
         }
+        said = [f"No verdict can be given: {reason}"] if reason else explained(verdicts, [UNKNOWN])
         above = legend(figure, "outside upper left", marks)
         missed: dict[str, Artist] = {"observation missing": Line2D([], [], **MISSED)} if axis.missed.size else {}
-        explained = {} if found is None else {**_key(criteria.delta, look[domains[0]].color), **key()}
-        below = legend(figure, "outside lower left", {**explained, **missed}, _said(reason, verdicts))
+        nulls = {} if found is None else {**_key(criteria.delta, look[domains[0]].color), **key()}
+        below = legend(figure, "outside lower left", {**nulls, **missed}, said)
         figure.set_figheight(sum(heights) + above + below + 0.6)
     return figure
 
@@ -108,6 +110,15 @@ def _passing(here: xr.Dataset, alpha: float) -> dict[str, Array]:
     return {str(domain): passes["step"].values[passes.sel(domain=domain).values] for domain in passes["domain"].values}
 
 
+def _last_known(found: xr.Dataset) -> dict[str, int]:
+    """The last step at which any readout says something of a domain."""
+    known = found["level_p"].notnull().any(("level", *READOUT))
+    return {
+        str(domain): int(np.append(found["step"][:1], found["step"][known.sel(domain=domain).values])[-1])
+        for domain in found["domain"].values
+    }
+
+
 def _nulls(panel: Axes, axis: TokenAxis, here: xr.Dataset, twins: int, look: Mapping[str, Look]) -> None:
     """The intervals of E, of untrained twins together, and by domain chance and the floor."""
     at = axis.at_step(here["step"].values)
@@ -116,7 +127,9 @@ def _nulls(panel: Axes, axis: TokenAxis, here: xr.Dataset, twins: int, look: Map
     for domain, drawn in look.items():
         one = here.sel(domain=domain)
         least, most = one["low"].values, one["high"].values
-        panel.fill_between(at, least, most, color=drawn.color, alpha=0.2, linewidth=0, label="_interval")
+        panel.fill_between(
+            at, least, most, color=drawn.color, alpha=min(0.2, 1 / len(look)), linewidth=0, label="_interval"
+        )
         alone = between_gaps(one["index"].values)
         panel.vlines(at[alone], least[alone], most[alone], color=drawn.color, alpha=0.4, linewidth=2)
         chance = one["chance"].values
@@ -152,14 +165,3 @@ def _key(delta: float, color: str) -> dict[str, Artist]:
         f"floor: twins + {delta:g}": Line2D([], [], color=INK, linewidth=0.6, linestyle=(0, (6, 4))),
         "passes in this readout": Line2D([], [], color=INK, marker="o", linewidth=0),
     }
-
-
-def _said(reason: str | None, verdicts: Sequence[Verdict]) -> list[str]:
-    """Of whom no verdict can be given, and why."""
-    if reason:
-        return [f"No verdict can be given: {reason}."]
-    silent: dict[str, list[str]] = {}
-    for judged in verdicts:
-        if judged.level == UNKNOWN:
-            silent.setdefault(judged.reason, []).append(judged.domain)
-    return [f"No verdict on {', '.join(domains)}: {why}." for why, domains in silent.items()]

@@ -22,6 +22,8 @@ _SPARE = ("#E69F00", "#56B4E9", "#000000", "#8C6D31", "#7F7F7F", "#5A3D8A")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
 _LETTERS_AN_INCH = 16.3
 """Of the figures' text, on the average."""
+_LONGEST = 40
+"""Letters of a name in a legend."""
 INK = "#222222"
 MUTED = "#767676"
 PALE = "#E4E4E4"
@@ -73,8 +75,8 @@ def legend(figure: Figure, place: Place, entries: Mapping[str, Artist], below: S
     if not entries and not below:
         return 0.0
     width = figure.get_figwidth()
-    labels = [fill(plain(name), int(_LETTERS_AN_INCH * width) - 9) for name in entries]
-    columns = legend_columns(list(entries), width) if entries else 1
+    labels = [short(name, _LONGEST) for name in entries]
+    columns = legend_columns(labels, width) if entries else 1
     made = figure.legend(
         list(entries.values()),
         ["label"] * len(labels),  # set below, because matplotlib leaves out names that begin with an underscore
@@ -87,8 +89,7 @@ def legend(figure: Figure, place: Place, entries: Mapping[str, Artist], below: S
     sentences = "\n".join(fill(plain(text), int(1.1 * _LETTERS_AN_INCH * width)) for text in below)
     if sentences:
         made.set_title(sentences, FontProperties(size=7))
-    high = max((label.count("\n") + 1 for label in labels), default=0)
-    return 0.16 * high * ceil(len(labels) / columns) + 0.12 * len(sentences.splitlines()) + 0.1
+    return 0.16 * ceil(len(labels) / columns) + 0.12 * len(sentences.splitlines()) + 0.1
 
 
 @contextmanager

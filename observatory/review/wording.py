@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 from observatory.review.order import Order
 from observatory.review.verdict import NONE, UNKNOWN, Verdict
+
+LOST, ABSENT = "lost again", "not emerged"
 
 
 def standing(verdict: Verdict) -> str:
@@ -12,7 +16,16 @@ def standing(verdict: Verdict) -> str:
         return verdict.level
     if verdict.level == UNKNOWN:
         return UNKNOWN
-    return "lost again" if any(verdict.episodes.values()) else "not emerged"
+    return LOST if any(verdict.episodes.values()) else ABSENT
+
+
+def explained(verdicts: Sequence[Verdict], standings: Collection[str]) -> list[str]:
+    """Why domains stand as they do, those with the same reason together."""
+    alike: dict[str, list[str]] = {}
+    for one in verdicts:
+        if standing(one) in standings:
+            alike.setdefault(f"{standing(one)}; {one.reason}", []).append(one.domain)
+    return [f"{', '.join(domains)}: {why}" for why, domains in alike.items()]
 
 
 def sequence(order: Order) -> str:
