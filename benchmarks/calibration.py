@@ -20,6 +20,8 @@ from introduced import introduced
 from power import deceived, plants
 from transformers.utils.logging import disable_progress_bar
 
+from observatory.review.evidence import Criteria
+
 PARTS = ["untrained", "scrambled", "introduced", "plants", "decoys", "intervals"]
 
 
@@ -34,7 +36,10 @@ def main() -> None:
     parser.add_argument("--scrambles", type=int, default=45, help="runs with scrambled weights")
     parser.add_argument("--trials", type=int, default=24, help="sets of planted units")
     parser.add_argument("--resamples", type=int, default=40, help="of the stimuli, for the interval")
+    parser.add_argument("--alpha", type=float, default=Criteria().alpha, help="of the verdict")
+    parser.add_argument("--delta", type=float, default=Criteria().delta, help="of the verdict")
     chosen = parser.parse_args()
+    criteria = Criteria(chosen.alpha, chosen.delta)
     torch.set_num_threads(1)
     disable_progress_bar()  # type: ignore[no-untyped-call]
     folder = chosen.folder
@@ -42,11 +47,11 @@ def main() -> None:
     if "train" in chosen.parts:
         train(runs)
     measure: dict[str, Callable[[], list[Table]]] = {
-        "untrained": lambda: untrained(folder, chosen.seeds),
-        "scrambled": lambda: scrambles(folder, finished(runs), chosen.scrambles),
-        "introduced": lambda: introduced([judged(run) for run in finished(runs)]),
-        "plants": lambda: plants(folder, chosen.trials),
-        "decoys": lambda: deceived(folder, chosen.trials),
+        "untrained": lambda: untrained(folder, chosen.seeds, criteria),
+        "scrambled": lambda: scrambles(folder, finished(runs), chosen.scrambles, criteria),
+        "introduced": lambda: introduced([judged(run, criteria) for run in finished(runs)]),
+        "plants": lambda: plants(folder, chosen.trials, criteria),
+        "decoys": lambda: deceived(folder, chosen.trials, criteria),
         "intervals": lambda: covered(folder, finished(runs), chosen.resamples),
     }
     for part in PARTS:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from counted import Cell, Rate, Shares, Table
-from ground_truth import scrambled
+from ground_truth import late, scrambled
 from measured import judge, logbook, of_seed, twins_of_others, verdicts
 
 from observatory.observation import Array
@@ -20,13 +20,13 @@ _WIDE = 0.05
 """What a condition on its own is held to here."""
 
 
-def untrained(folder: Path, seeds: int) -> list[Table]:
+def untrained(folder: Path, seeds: int, criteria: Criteria) -> list[Table]:
     """Every seed by itself, two in a row as a run first seen trained, three in a row as a run from step 0."""
     parts = [of_seed(folder, seed) for seed in range(seeds)]
     twins = twins_of_others(folder)
-    found = evidence(logbook(parts, twins, first=1), Criteria())
+    found = evidence(logbook(parts, twins, first=1), criteria)
     pairs = [verdicts(found.isel(step=[i, i + 1])) for i in range(0, seeds - 1, 2)]
-    runs = [judge(parts[i : i + 3], _other_twins(parts, i), first=0) for i in range(0, seeds - 2, 3)]
+    runs = [judge(parts[i : i + 3], _other_twins(parts, i), 0, criteria) for i in range(0, seeds - 2, 3)]
     columns = [_held_alone(found), _emerged(pairs), _emerged(runs)]
     return [
         Table(
@@ -36,16 +36,16 @@ def untrained(folder: Path, seeds: int) -> list[Table]:
             f"{seeds} seeds of the demo's model, each in one trial of a column. In the first two columns all are held "
             "against one set of 16 twins, in the third each run against twins of its own.",
         ),
-        *_conditions(parts, found),
+        *_conditions(parts, found, criteria),
     ]
 
 
-def _conditions(parts: Sequence[xr.Dataset], found: xr.Dataset) -> Iterator[Table]:
+def _conditions(parts: Sequence[xr.Dataset], found: xr.Dataset, criteria: Criteria) -> Iterator[Table]:
     """Each on its own, and beside them the two that depend on what else is known."""
     names = [str(name) for name in found["condition"].values]
     anew = xr.concat(
         [
-            evidence(logbook([parts[i - 1], parts[i]], _other_twins(parts, i - 1), first=0), Criteria())["condition_p"]
+            evidence(logbook([parts[i - 1], parts[i]], _other_twins(parts, i - 1), first=0), criteria)["condition_p"]
             .isel(step=[1])
             .assign_coords(step=[i])
             for i in range(1, len(parts))
@@ -88,10 +88,13 @@ def _other_twins(parts: Sequence[xr.Dataset], trial: int) -> xr.DataArray:
     return twins
 
 
-def scrambles(folder: Path, runs: Sequence[Path], trials: int) -> list[Table]:
+def scrambles(folder: Path, runs: Sequence[Path], trials: int, criteria: Criteria) -> list[Table]:
     """Trained runs whose late checkpoints lost the places of their weights."""
+    runs = [run for run in runs if len(late(run)) > 1]
+    if not runs:
+        raise ValueError("no finished training run has late checkpoints; make some with --parts train")
     chosen = [(runs[trial % len(runs)], trial) for trial in range(trials)]
-    found = [evidence(scrambled(folder, run, trial), Criteria()) for run, trial in chosen]
+    found = [evidence(scrambled(folder, run, trial), criteria) for run, trial in chosen]
     alone = _held_alone(xr.concat([one.isel(step=slice(1, None)) for one in found], "step", join="exact"))
     ever = _emerged([verdicts(one) for one in found])
     return [

@@ -99,9 +99,9 @@ def logbook(parts: Sequence[xr.Dataset], twins: xr.DataArray, first: int) -> xr.
     return together.assign({TWINS: twins.expand_dims(step=together["step"])})
 
 
-def judge(parts: Sequence[xr.Dataset], twins: xr.DataArray, first: int) -> tuple[Verdict, ...]:
+def judge(parts: Sequence[xr.Dataset], twins: xr.DataArray, first: int, criteria: Criteria) -> tuple[Verdict, ...]:
     """The verdict on every domain of observations in a row."""
-    return verdicts(evidence(logbook(parts, twins, first), Criteria()))
+    return verdicts(evidence(logbook(parts, twins, first), criteria))
 
 
 def verdicts(found: xr.Dataset) -> tuple[Verdict, ...]:

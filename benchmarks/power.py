@@ -16,7 +16,7 @@ from planted import Plant, PlantedLocalizer, chosen_units, decoys, family_plants
 from observatory.measure import regions
 from observatory.measure.anatomy import anatomy
 from observatory.observation import Array
-from observatory.review.evidence import LEVELS
+from observatory.review.evidence import LEVELS, Criteria
 from observatory.review.verdict import Verdict
 
 DOSES = (0.25, 0.5, 0.75, 1.0, 1.5)
@@ -55,7 +55,7 @@ class Trial:
         return float(np.mean(found))
 
 
-def trials(folder: Path, count: int) -> list[Trial]:
+def trials(folder: Path, count: int, criteria: Criteria) -> list[Trial]:
     """Each plants in two untrained models, after another that is step 0; the domains take turns."""
     twins = twins_of_others(folder)
     found = []
@@ -69,7 +69,7 @@ def trials(folder: Path, count: int) -> list[Trial]:
         observed = [kept(folder / "planted" / f"{seed}.nc", partial(_planted, seed, plants)) for seed in seeds]
         start = of_seed(folder, number)
         verdicts = {
-            plant: judge([start, *(one.sel(plant=plant)[list(start)] for one in observed)], twins, first=0)
+            plant: judge([start, *(one.sel(plant=plant)[list(start)] for one in observed)], twins, 0, criteria)
             for plant in plants
         }
         found.append(Trial(domain, units, observed, verdicts))
@@ -96,9 +96,9 @@ def _size() -> int:
     return regions.size(PlantedLocalizer().share, _units())
 
 
-def plants(folder: Path, count: int) -> list[Table]:
+def plants(folder: Path, count: int, criteria: Criteria) -> list[Table]:
     """Whole domains planted at several doses."""
-    done = trials(folder, count)
+    done = trials(folder, count, criteria)
     rows: list[list[Cell]] = []
     by_domain: list[list[Cell]] = []
     names = [domain.name for domain in battery().domains]
@@ -136,9 +136,9 @@ def _of_poolings(values: Array) -> str:
     return f"{last:.2f}, {mean:.2f}"
 
 
-def deceived(folder: Path, count: int) -> list[Table]:
+def deceived(folder: Path, count: int, criteria: Criteria) -> list[Table]:
     """What must not be found, or not be called more than it is."""
-    done = trials(folder, count)
+    done = trials(folder, count, criteria)
 
     def rate(plant: str, level: str, *, own: bool | None = True, wrong: bool = False) -> Rate:
         sides = (True, False) if own is None else (own,)
