@@ -21,6 +21,10 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
     "general": ("generality",),
 }
 """What each level adds."""
+GUARD = "labels"
+"""Held to alpha in each readout, and not corrected for their number. Where all that tells targets from controls lies in
+one dimension, permuted labels choose the region or its opposite, and the p-value cannot fall below about 2^-families,
+however large the effect (docs/emergence.md)."""
 READOUT = ("space", "pooling")
 _SAME = 1e-9
 """Twins that differ by less of their size are one twin several times, up to rounding: they have no spread."""
@@ -95,9 +99,8 @@ def lacking(logbook: xr.Dataset) -> str | None:
 def evidence(logbook: xr.Dataset, criteria: Criteria) -> xr.Dataset:
     """Of every step, readout and domain: the index with its interval, each condition's p-value, each level's.
 
-    A level's p-value is the largest of its conditions', all of which must hold. It holds for a domain where the best
-    readout passes, corrected for the number of domains and readouts, and another passes at alpha itself. NaN where an
-    observation says nothing.
+    A level's p-value is the largest of its conditions', all of which must hold, and 1 where the guard fails. A domain's
+    is that of its best readout, corrected for their number. NaN where an observation says nothing.
     """
     logbook = logbook.reset_coords(drop=True)
     index = logbook["contrast_index"]
@@ -122,11 +125,9 @@ def evidence(logbook: xr.Dataset, criteria: Criteria) -> xr.Dataset:
     conditions = xr.concat([p[name] for names in CONDITIONS.values() for name in names], "condition", join="exact")
     conditions = conditions.assign_coords(condition=[name for names in CONDITIONS.values() for name in names])
     conditions = conditions.where(usable).transpose("condition", "step", *READOUT, "domain")
-    upto = np.cumsum([len(CONDITIONS[level]) for level in LEVELS])
-    levels = xr.concat(
-        [conditions.isel(condition=slice(count)).max("condition", skipna=False) for count in upto], "level"
-    ).assign_coords(level=list(LEVELS))
-    best, second = _domains(levels)
+    levels = xr.concat([_level(conditions, level, criteria.alpha) for level in LEVELS], "level")
+    levels = levels.assign_coords(level=list(LEVELS))
+    best = _best_of_readouts(levels)
     alpha = criteria.alpha / logbook.sizes["domain"]
     return xr.Dataset(
         {
@@ -141,8 +142,7 @@ def evidence(logbook: xr.Dataset, criteria: Criteria) -> xr.Dataset:
             "condition_p": conditions,
             "level_p": levels,
             "domain_p": best,
-            "second_p": second,
-            "holds": (best <= alpha) & (second <= criteria.alpha),
+            "holds": best <= alpha,
         },
         attrs={
             "alpha_of_domain": alpha,
@@ -173,28 +173,23 @@ def _p_of_twins(index: xr.DataArray, middle: xr.DataArray, spread: xr.DataArray,
     return p
 
 
-def _domains(p: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """The p-value of the best readout of a domain, corrected for their number, and that of the second best as it is.
+def _level(conditions: xr.DataArray, level: str, alpha: float) -> xr.DataArray:
+    upto = [name for one in LEVELS[: LEVELS.index(level) + 1] for name in CONDITIONS[one] if name != GUARD]
+    p = conditions.sel(condition=upto).max("condition", skipna=False)
+    guarded = conditions.sel(condition=GUARD, drop=True) <= alpha
+    return p.where(guarded | p.isnull(), 1.0)
 
-    One readout alone is not enough: early in training, when activations lie in few dimensions, a single one may pass
-    all conditions for a domain that the model has never seen (docs/emergence.md).
-    """
-    ordered = np.sort(p.fillna(1.0).transpose(..., *READOUT).values.reshape(*_without(p, READOUT).shape, -1), axis=-1)
-    count = ordered.shape[-1]
-    second = ordered[..., 1] if count > 1 else np.ones(ordered.shape[:-1])
-    known, form = p.notnull().any(READOUT), _without(p, READOUT)
-    best = form.copy(data=np.minimum(1.0, count * ordered[..., 0]))
-    return best.where(known), form.copy(data=second).where(known)
+
+def _best_of_readouts(p: xr.DataArray) -> xr.DataArray:
+    """The smallest p-value times the number of readouts, those that say nothing among them: Holm's first step."""
+    best = p.fillna(1.0).min(READOUT) * p.sizes["space"] * p.sizes["pooling"]
+    return best.clip(max=1.0).where(p.notnull().any(READOUT))
 
 
 def _is_copy(effect: Array, before: Array) -> bool:
     """Bit for bit, wherever both say something: a value that is missing does not make an observation of a copy."""
     told = np.isfinite(effect) & np.isfinite(before)
     return bool(told.any() and np.array_equal(effect[told], before[told]))
-
-
-def _without(values: xr.DataArray, dims: tuple[str, ...]) -> xr.DataArray:
-    return values.isel(dict.fromkeys(dims, 0), drop=True)
 
 
 def _first_fall(steps: Array) -> str:

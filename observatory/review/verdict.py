@@ -127,8 +127,6 @@ def _too_little(evidence: xr.Dataset, known: Array, held_now: list[str]) -> str:
     """Why nothing could have emerged, whatever the model has."""
     smallest, needed = evidence.attrs["smallest_p"], evidence.attrs["alpha_of_domain"]
     readouts = evidence.sizes["space"] * evidence.sizes["pooling"]
-    if readouts < 2:
-        return f"there is one readout, {_readout_at(evidence, 0)}, and a verdict takes two"
     if smallest > needed:
         return (
             f"{evidence.sizes['draw']} draws give the best of {readouts} readouts a p-value of {smallest:.2g} at the "
@@ -165,13 +163,8 @@ def _failing(last: xr.Dataset, level: str) -> str:
     if bool(last["holds"].sel(level=further[0])):
         return f"{further[0]} holds at the last observation, and takes two running"
     p = last["level_p"].sel(level=further[0]).fillna(2.0).transpose(*READOUT).values.ravel()
-    first, second = (np.argsort(p, kind="stable").tolist() * 2)[:2]
     needed = [name for one in LEVELS[: LEVELS.index(further[0]) + 1] for name in CONDITIONS[one]]
-    if float(last["domain_p"].sel(level=further[0])) > last.attrs["alpha_of_domain"]:
-        return f"not {further[0]}: {_worst(last, needed, first)} in the best readout"
-    if p[second] > 1:
-        return f"not {further[0]}: seen in one readout only, and the others say nothing"
-    return f"not {further[0]}: seen in one readout only; {_worst(last, needed, second)} in the second best"
+    return f"not {further[0]}: {_worst(last, needed, int(p.argmin()))} in the best readout"
 
 
 def _worst(last: xr.Dataset, needed: list[str], place: int) -> str:
