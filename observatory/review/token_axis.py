@@ -15,6 +15,7 @@ from observatory.observation import Array
 from observatory.review.style import MUTED
 
 _MOST_TICKS = 6
+_MOST_MINOR = 60
 _APART = 0.015
 """How far apart two markers of a line are at least, as a share of the axis."""
 
@@ -105,7 +106,8 @@ class TokenAxis:
         )
         if positive.size:
             minor = [power + log10(digit) for power in range(20) for digit in range(2, 10)]
-            axes.set_xticks([x for x in minor if max(low, self.first) <= x <= log10(positive.max())], minor=True)
+            within = [x for x in minor if max(low, self.first) <= x <= log10(positive.max())]
+            axes.set_xticks(within if len(within) <= _MOST_MINOR else [], minor=True)
         axes.set_xlabel(f"{self.label} (log scale)")
 
     def draw_missed(self, axes: Axes) -> None:
