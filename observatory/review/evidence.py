@@ -145,6 +145,7 @@ def evidence(logbook: xr.Dataset, criteria: Criteria) -> xr.Dataset:
             "holds": best <= alpha,
         },
         attrs={
+            "alpha": criteria.alpha,
             "alpha_of_domain": alpha,
             "smallest_p": index.sizes["space"] * index.sizes["pooling"] * (1 / (1 + logbook.sizes["draw"])),
         },

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from observatory.observation import Array
-from observatory.review.evidence import CONDITIONS, LEVELS, READOUT
+from observatory.review.evidence import CONDITIONS, GUARD, LEVELS, READOUT
 
 NONE, UNKNOWN = "none", "can't say"
 
@@ -156,7 +156,7 @@ def _readout_at(here: xr.Dataset, place: int) -> Readout:
 
 
 def _failing(last: xr.Dataset, level: str) -> str:
-    """What the next level lacks in the readout that is nearest to it."""
+    """What the next level lacks in the readout that is nearest to it: the guard, or the largest p-value."""
     further = LEVELS[LEVELS.index(level) + 1 :] if level in LEVELS else LEVELS
     if not further:
         return ""
@@ -170,8 +170,12 @@ def _failing(last: xr.Dataset, level: str) -> str:
 def _worst(last: xr.Dataset, needed: list[str], place: int) -> str:
     readout = _readout_at(last, place)
     conditions = last["condition_p"].sel(space=readout.space, pooling=readout.pooling)
-    worst = max(needed, key=lambda name: float(conditions.sel(condition=name)))
-    return f"p = {float(conditions.sel(condition=worst)):.2g} for {worst} ({readout})"
+    p = {name: float(conditions.sel(condition=name)) for name in needed}
+    guard = p.pop(GUARD)
+    worst = max(p, key=p.__getitem__)
+    if guard > last.attrs["alpha"]:
+        worst, p = GUARD, {GUARD: guard}
+    return f"p = {p[worst]:.2g} for {worst} ({readout})"
 
 
 def _why_unknown(here: xr.Dataset) -> str:

@@ -1,0 +1,228 @@
+"""Several runs together: pooled onsets against scipy, and which runs count at all."""
+
+from __future__ import annotations
+
+import json
+from math import expm1, log1p, nan, sqrt
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from recorded import BATTERY, recorded
+from scipy import stats
+from verdicts import planted, step_up
+
+from observatory.cli import main
+from observatory.review.compare import Comparison, PooledOnset, compare, comparison_table
+from observatory.review.evidence import Criteria
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:\\s*(By default only one Jsonargparse|.* was deprecated in v):DeprecationWarning"
+)
+STEPS = [0, 1, 3, 10, 30, 100, 300, 1000, 3000]
+
+
+def run(a: int, b: int, tokens: int = 2048, c: int = 9999, spread: float = 0.02) -> xr.Dataset:
+    """Three domains that rise at the given steps, if at all."""
+    curves = {name: step_up(STEPS, at) for name, at in (("a", a), ("b", b), ("c", c))}
+    return planted(STEPS, curves, tokens=tokens, spread=spread)
+
+
+def pooled(found: Comparison, domain: str) -> PooledOnset:
+    return next(one for one in found.pooled if one.domain == domain)
+
+
+@pytest.fixture(scope="module")
+def runs() -> dict[str, xr.Dataset]:
+    return {"x": run(10, 100), "y": run(100, 30), "z": run(30, 9999)}
+
+
+@pytest.fixture(scope="module")
+def found(runs: dict[str, xr.Dataset]) -> Comparison:
+    return compare(runs)
+
+
+def test_the_onset_is_the_geometric_mean_with_a_t_interval_between_runs(
+    runs: dict[str, xr.Dataset], found: Comparison
+) -> None:
+    assert found.unit == "tokens"
+    onsets = [2048 * found.runs[name].onsets["a"].crossing for name in runs]
+    one = pooled(found, "a")
+    assert one.onset + 1 == pytest.approx(stats.gmean([1 + onset for onset in onsets]))
+    logs = np.log1p(onsets)
+    low, high = stats.t.interval(0.95, 2, np.mean(logs), stats.sem(logs))
+    assert one.interval == pytest.approx((expm1(low), expm1(high)))
+    assert (one.judged, one.emerged) == (3, 3)
+
+
+def test_the_spread_between_runs_is_what_resampling_the_stimuli_does_not_explain(found: Comparison) -> None:
+    logs = [np.log1p(2048 * found.runs[name].onsets["a"].draws) for name in "xyz"]
+    within = sqrt(np.mean([np.var(draws, ddof=1) for draws in logs]))
+    between = np.var([log1p(2048 * found.runs[name].onsets["a"].crossing) for name in "xyz"], ddof=1)
+    one = pooled(found, "a")
+    assert one.within == pytest.approx(np.exp(within))
+    assert one.between == pytest.approx(np.exp(sqrt(between - within**2)))
+    assert one.between > 2 > one.within > 1
+    same = pooled(compare({"x": run(10, 100, spread=0.1), "y": run(10, 100, spread=0.1)}), "a")
+    assert same.between == 1  # two runs that are one differ by less than their stimuli
+
+
+def test_the_share_of_runs_has_its_exact_interval(found: Comparison) -> None:
+    """Clopper and Pearson's bounds are quantiles of beta distributions."""
+    for domain, emerged in (("a", 3), ("b", 2), ("c", 0)):
+        one = pooled(found, domain)
+        assert (one.judged, one.emerged) == (3, emerged)
+        low = stats.beta.ppf(0.025, emerged, 4 - emerged) if emerged else 0
+        high = stats.beta.ppf(0.975, emerged + 1, 3 - emerged) if emerged < 3 else 1
+        assert one.share_interval == pytest.approx((low, high))
+
+
+def test_of_a_domain_that_emerged_nowhere_or_once_little_is_said(
+    runs: dict[str, xr.Dataset], found: Comparison
+) -> None:
+    never = pooled(found, "c")
+    assert np.isnan([never.onset, *never.interval, never.between, never.within]).all()
+    once = pooled(compare({name: runs[name] for name in "xz"}), "b")
+    assert (once.judged, once.emerged) == (2, 1)
+    assert once.onset == pytest.approx(2048 * found.runs["x"].onsets["b"].crossing)
+    assert np.isnan([*once.interval, once.between]).all()
+    assert np.isfinite(once.within)
+
+
+def test_runs_of_which_nothing_can_be_said_do_not_count(runs: dict[str, xr.Dataset]) -> None:
+    silent = runs["x"].assign(contrast_index_twins=xr.full_like(runs["x"]["contrast_index_twins"], nan))
+    short = runs["x"].isel(draw=range(20))
+    found = compare({**runs, "silent": silent, "short": short, "once": runs["x"].isel(step=[0])})
+    for domain in "abc":
+        assert pooled(found, domain).judged == 3
+    assert sum(order.probability for order in found.orders) == pytest.approx(1)
+    nothing = compare({"silent": silent, "short": short})
+    assert {one.judged for one in nothing.pooled} == {0}
+    assert np.isnan(pooled(nothing, "a").share_interval).all()
+    assert nothing.orders == ()
+
+
+def test_orders_are_counted_by_run_and_ties_are_ties(runs: dict[str, xr.Dataset]) -> None:
+    """What is there from the start in both domains used to be an order by their names."""
+    tie = planted(STEPS, {name: np.full(len(STEPS), 0.6) for name in "abc"})
+    found = compare({**runs, "x again": runs["x"], "tie": tie})
+    orders = {(order.groups, order.never): order.probability for order in found.orders}
+    assert orders == {
+        ((("a",), ("b",)), ("c",)): pytest.approx(0.4),
+        ((("b",), ("a",)), ("c",)): pytest.approx(0.2),
+        ((("a",),), ("b", "c")): pytest.approx(0.2),
+        ((("a", "b", "c"),), ()): pytest.approx(0.2),
+    }
+    assert found.orders[0].groups == (("a",), ("b",))
+
+
+def test_a_domain_that_emerged_without_an_onset_counts_and_has_none() -> None:
+    """The verdict takes any readout at either observation, the onset one readout at both; it used to be infinite."""
+    other = run(1000, 9999).copy(deep=True)
+    other["contrast_index_resampled"] = other["contrast_index_resampled"].copy(deep=True)
+    for name in ("contrast_index", "contrast_index_resampled"):
+        other[name] = other[name].where(other["step"] != 3000, other[name] - 0.5 * (other["space"] == "mlp"))
+        other[name] = other[name].where(other["step"] != 1000, other[name] - 0.1 * (other["space"] == "heads"))
+    found = compare({"x": run(10, 100), "y": run(30, 100), "other": other})
+    assert found.runs["other"].onsets["a"].crossing == np.inf
+    one = pooled(found, "a")
+    assert (one.judged, one.emerged) == (3, 3)
+    expected = compare({"x": run(10, 100), "y": run(30, 100)})
+    assert one.onset == pytest.approx(pooled(expected, "a").onset)
+    assert one.interval == pytest.approx(pooled(expected, "a").interval)
+
+
+def test_tokens_count_where_every_run_knows_them_and_steps_else(runs: dict[str, xr.Dataset]) -> None:
+    """A run with batches twice as large reaches an onset after as many tokens in half the steps."""
+    double = run(10, 100, tokens=4096)
+    by_tokens = compare({"x": runs["x"], "double": double})
+    crossing = by_tokens.runs["x"].onsets["a"].crossing
+    assert pooled(by_tokens, "a").onset + 1 == pytest.approx(sqrt((1 + 2048 * crossing) * (1 + 4096 * crossing)))
+    for unknown in (run(10, 100, tokens=0), runs["x"].drop_vars("tokens")):
+        by_steps = compare({"x": runs["x"], "unknown": unknown})
+        assert by_steps.unit == "steps"
+        assert pooled(by_steps, "a").onset == pytest.approx(crossing)
+
+
+def test_other_batteries_are_refused_with_both() -> None:
+    one, other = (
+        run(10, 100).assign_attrs(provenance_battery="aaa"),
+        run(10, 100).assign_attrs(provenance_battery="bbb"),
+    )
+    with pytest.raises(
+        ValueError, match=r"comparable only on one battery: x has aaa, and y has bbb; replay one of them"
+    ):
+        compare({"x": one, "y": other})
+    with pytest.raises(ValueError, match="x has aaa, and y has unknown"):
+        compare({"x": one, "y": run(10, 100)})
+
+
+def test_one_run_is_no_comparison() -> None:
+    with pytest.raises(ValueError, match="a comparison needs two logbooks or more; got 1"):
+        compare({"x": run(10, 100)})
+
+
+def test_the_criteria_are_those_of_every_run(runs: dict[str, xr.Dataset]) -> None:
+    found = compare(runs, Criteria(delta=5.0))
+    assert [one.emerged for one in found.pooled] == [0, 0, 0]
+    assert {judged.criteria.delta for judged in found.runs.values()} == {5.0}
+
+
+# The command
+
+
+@pytest.fixture(scope="module")
+def files(runs: dict[str, xr.Dataset], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("runs")
+    return [recorded(folder / f"{name}.h5", logbook) for name, logbook in runs.items()]
+
+
+def test_the_command_takes_as_many_paths_as_a_glob_gives(
+    files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    main(["compare", *map(str, files), "--out", str(tmp_path / "deep" / "out")])
+    told = capsys.readouterr().out
+    for words in ("3 runs", "3 of 3", "2 of 3", "0 of 3", "a < b (never: c): 33% of runs", "comparison.json"):
+        assert words in told
+    text = (tmp_path / "deep" / "out" / "comparison.json").read_text()
+    content = json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
+    assert list(content) == ["format", "format_version", "unit", "pooled", "orders", "runs"]
+    assert list(content["runs"]) == [str(file) for file in files]
+    assert " ".join(content["pooled"][0]) == "domain judged emerged share_interval onset interval between within"
+    assert content["pooled"][2]["onset"] is None
+    assert list(content["orders"][0]) == ["groups", "never", "probability"]
+
+
+def test_the_command_takes_its_settings_before_and_after_the_paths_and_from_a_file(
+    files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ways = [
+        ["--delta", "5", str(files[0]), str(files[1])],
+        [str(files[0]), str(files[1]), "--delta=5"],
+        ["--config", str(tmp_path / "config.yaml")],
+    ]
+    (tmp_path / "config.yaml").write_text(json.dumps({"logbooks": [str(file) for file in files[:2]], "delta": 5}))
+    for way in ways:
+        main(["compare", *way])
+        told = capsys.readouterr().out
+        assert "0 of 2" in told
+        assert "2 of 2" not in told
+
+
+def test_the_commands_mistakes_end_with_a_sentence(files: list[Path], tmp_path: Path) -> None:
+    other = recorded(tmp_path / "other.h5", run(10, 100), {**BATTERY, "battery": "c" * 12})
+    for paths, told in (
+        ([files[0]], "a comparison needs two logbooks or more; got 1"),
+        ([files[0], files[0]], "a comparison needs two logbooks or more; got 1"),
+        ([files[0], tmp_path / "nowhere.h5"], "there is no logbook"),
+        ([files[0], other], f"{files[0]} has {'b' * 12}, and {other} has {'c' * 12}"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main(["compare", *map(str, paths)])
+        assert told in str(caught.value)
+
+
+def test_the_table_has_a_row_a_domain(found: Comparison) -> None:
+    assert comparison_table(found).row_count == 3
