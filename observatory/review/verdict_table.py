@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from math import isfinite
 
+from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from observatory.review.emergence import Emergence, Onset
+from observatory.review.evidence import LEVELS
 from observatory.review.onset import Sigmoid
-from observatory.review.order import Order
 from observatory.review.verdict import NONE, UNKNOWN, Episode, Verdict
+from observatory.review.wording import ABSENT, LOST, sequence, standing
 
 _MOST_ORDERS = 3
+_STYLES = {UNKNOWN: "yellow", ABSENT: "red", LOST: "red"}
 
 
 def verdict_table(judged: Emergence) -> Group:
@@ -21,38 +24,51 @@ def verdict_table(judged: Emergence) -> Group:
     span = f"step {judged.steps[0]} to {judged.steps[-1]}" if judged.steps else "no observations"
     table = Table(
         title=f"Emergence, {span} ({len(judged.steps)} observations)",
-        caption=f"alpha {judged.criteria.alpha:g} over all domains, delta {judged.criteria.delta:g}; "
-        "E is Hedges' g on families not used to choose the region, with its 95% interval over stimuli.",
+        caption="In steps. E is Hedges' g on families not used to choose the region, with its 95% interval over "
+        f"stimuli; alpha {judged.criteria.alpha:g} over all domains, delta {judged.criteria.delta:g}.",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
-    for heading in ("domain", "verdict", "emerged in (steps]", "E passes its floor at step", "E at the end", "readout"):
-        table.add_column(heading)
+    for heading in ("domain", "verdict", "emerged in", "E passes its floor", "E at the end"):
+        table.add_column(heading, no_wrap=heading != "domain", overflow="fold")
     for verdict in judged.verdicts:
         table.add_row(
-            verdict.domain,
-            _level(verdict),
-            _episodes(verdict),
-            _crossing(judged.onsets.get(verdict.domain)),
-            _strength(verdict),
-            str(verdict.readout or "-"),
+            Text(verdict.domain),  # a string is read as markup
+            Text(standing(verdict), style=_STYLES.get(standing(verdict), "green")),
+            _emerged(verdict),
+            Text(_crossing(judged.onsets.get(verdict.domain))),
+            Text(_strength(verdict)),
         )
-    lines = [f"{verdict.domain}: {verdict.reason}" for verdict in judged.verdicts if verdict.reason]
-    lines += [_rise(domain, onset) for domain, onset in judged.onsets.items()]
-    lines += [f"order: {_order(order)}, probability {order.probability:.2f}" for order in judged.orders[:_MOST_ORDERS]]
+    lines = [line for verdict in judged.verdicts for line in _about(verdict, judged.onsets.get(verdict.domain))]
+    lines += [f"P({sequence(order)}) = {order.probability:.2f}" for order in judged.orders[:_MOST_ORDERS]]
     lines += [f"note: {note}" for note in judged.notes]
     return Group(table, *(Text(line) for line in lines))
 
 
-def _level(verdict: Verdict) -> Text:
-    if verdict.level == UNKNOWN:
-        return Text(UNKNOWN, style="yellow")
-    if verdict.level != NONE:
-        now = "" if verdict.holds_at_last == verdict.level else f" ({verdict.holds_at_last} at the last observation)"
-        return Text(verdict.level + now, style="green")
-    return Text("lost again" if any(verdict.episodes.values()) else "not emerged", style="red")
+def _about(verdict: Verdict, onset: Onset | None) -> list[str]:
+    """What does not fit into a row."""
+    said = [f"E is that of {verdict.readout}"] if verdict.readout else []
+    episodes = verdict.episodes[LEVELS[0]]
+    if len(episodes) > 1 or any(episode.lost_by is not None for episode in episodes):
+        said.append(f"selective in {'; '.join(map(_episode, episodes))}")
+    if verdict.level not in (UNKNOWN, NONE, verdict.holds_at_last):
+        now = "no level holds" if verdict.holds_at_last == NONE else f"only {verdict.holds_at_last}"
+        said.append(f"{now} at the last observation")
+    if onset is not None and onset.crossing_interval.share_never:
+        said.append(f"E passes its floor never in {onset.crossing_interval.share_never:.1%} of resamples")
+    if verdict.reason:
+        said.append(verdict.reason)
+    if onset is not None:
+        said.append(_rise(onset))
+    return [f"{verdict.domain}: {'; '.join(said)}"] if said else []
 
 
-def _episodes(verdict: Verdict) -> str:
-    return "; ".join(map(_episode, verdict.episodes["selective"])) or "-"
+def _emerged(verdict: Verdict) -> str:
+    """The first time; whether it lasted stands below."""
+    episodes = verdict.episodes[LEVELS[0]]
+    if not episodes:
+        return "-"
+    return f"start-{episodes[0].by}" if episodes[0].after is None else f"{episodes[0].after}-{episodes[0].by}"
 
 
 def _episode(episode: Episode) -> str:
@@ -63,33 +79,29 @@ def _episode(episode: Episode) -> str:
 def _crossing(onset: Onset | None) -> str:
     if onset is None:
         return "-"
-    low, high, never = onset.crossing_interval
-    share = f", never in {never:.0%}" if never else ""
-    return f"{_step(onset.crossing)} [{_step(low)}, {_step(high)}]{share}"
+    low, high, _ = onset.crossing_interval
+    return f"{_step(onset.crossing)} [{_step(low)}, {_step(high)}]"
 
 
-def _rise(domain: str, onset: Onset) -> str:
+def _rise(onset: Onset) -> str:
     shape = onset.rise.shape
     low, high, _ = onset.midpoint_interval
     if isinstance(shape, Sigmoid):
-        return f"{domain}: rises as a sigmoid with its middle at step {_step(shape.midpoint)} [{_step(low)}, {_step(high)}]"
+        return f"rises as a sigmoid with its middle at step {_step(shape.midpoint)} [{_step(low)}, {_step(high)}]"
     if shape is None:
-        return f"{domain}: no single rise can be fitted; {onset.rise.reason}"
+        return f"no single rise can be fitted: {onset.rise.reason}"
     first, last = shape.between
-    return f"{domain}: changes between step {_step(first)} and {_step(last)}; no sigmoid: {onset.rise.reason}"
-
-
-def _order(order: Order) -> str:
-    groups = [" = ".join(group) for group in order.groups]
-    return " < ".join(groups) + (f" (never: {', '.join(order.never)})" if order.never else "")
+    return f"changes between step {first:.0f} and {last:.0f}, and no sigmoid fits: {onset.rise.reason}"
 
 
 def _strength(verdict: Verdict) -> str:
     if not isfinite(verdict.index):
         return "-"
     low, high = verdict.interval
-    return f"{verdict.index:+.2f} [{low:+.2f}, {high:+.2f}]"
+    return f"{verdict.index:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _step(step: float) -> str:
-    return f"{step:.3g}" if step < 100 else f"{step:.0f}" if isfinite(step) else "never"
+    if not isfinite(step):
+        return "never"
+    return f"{step / 1000:.3g}K" if step >= 10_000 else f"{step:.3g}" if step < 1000 else f"{step:.0f}"
