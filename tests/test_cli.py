@@ -50,12 +50,15 @@ def spoken(error: SystemExit) -> str:
 
 
 HELP = {
-    "": ["demo", "train", "replay", "import", "plot", "battery"],
+    "": ["demo", "train", "replay", "import", "plot", "emergence", "lead", "compare", "battery"],
     "demo": ["--out", "--seed", "--config", "runs/demo", "the next free name"],
     "train": ["fit"],
     "replay": ["source", "--out", "--battery", "--tokenizer", "--config", "[built-in, music.json]"],
     "import": ["logbook results [results ...]", "--step", "--model", "--config", "it is made if it is missing"],
     "plot": ["logbook", "--out", "--config", "figures"],
+    "emergence": ["logbook", "--json", "--alpha", "--delta", "--config", "the error rate of the whole logbook"],
+    "lead": ["logbook first second", "--config", "piqa/acc"],
+    "compare": ["logbooks [logbooks ...]", "--out", "--alpha", "--delta", "--config", "of one battery"],
     "battery": ["show", "audit"],
     "battery show": ["--battery", "--config"],
     "battery audit": ["--battery", "--tokenizer", "--config"],
@@ -83,8 +86,9 @@ def test_checkpoints_are_replayed_and_the_logbook_is_drawn(
     assert open_logbook(out)["step"].values.tolist() == [0, 2, 3]
     main(["plot", str(out), "--out", str(figures)])
     printed = capsys.readouterr().out.splitlines()
-    assert printed == [str(figures / f"{name}.{kind}") for name in ("strength", "layers") for kind in ("png", "svg")]
-    assert all(Path(line).stat().st_size > 10_000 for line in printed)
+    drawn = ("strength", "onsets", "layers")
+    assert printed == [str(figures / f"{name}.{kind}") for name in drawn for kind in ("png", "svg")]
+    assert all(Path(line).stat().st_size > 3_000 for line in printed)
     main(["replay", str(run / "checkpoints"), "--out", str(out), "--battery", str(run / "battery")])
     assert capsys.readouterr().out == ""  # nothing is left to do
 
@@ -184,6 +188,11 @@ MISTAKES = {
     "replay {run}/checkpoints --out {tmp}/o.h5 --battery {tmp}": r"holds no battery file; it needs at least one",
     "replay {run}/checkpoints --out {log}": r"the logbook was written with battery \w+, and this run has battery",
     "plot {tmp}/nowhere.h5": r"nowhere.h5: there is no logbook",
+    "emergence {tmp}/nowhere.h5": r"nowhere.h5: there is no logbook",
+    "emergence {log} --alpha 1": r"alpha is an error rate between 0 and 0.5; got 1",
+    "lead {log} alpha gamma": r"no curve 'gamma' in this logbook; there are alpha, beta",
+    "compare {log} {log}": r"a comparison needs two logbooks or more; got 1",
+    "compare {log} {tmp}/file": r"file is not a logbook: it is not an HDF5 file",
     "plot {tmp}": r": a logbook is a file, and this is a folder",
     "plot {tmp}/file": r"file is not a logbook: it is not an HDF5 file",
     "plot {log} --out {tmp}/file": r"file is a file; give a folder for the figures",
@@ -212,12 +221,17 @@ def test_a_mistake_ends_with_one_sentence(command: str, run: Path, logbook: Path
 
 
 UNUSABLE = {
-    "nonsense": "invalid choice: 'nonsense' (choose from 'demo', 'train', 'replay', 'import', 'plot', 'battery')",
+    "nonsense": "invalid choice: 'nonsense' (choose from 'demo', 'train', 'replay', 'import', 'plot', 'emergence', ",
     "": "it was not provided",
     "import": "the following arguments are required: logbook, results",
     "import o.h5": "the following arguments are required: results",
     "import o.h5 a.json --step soon": "value: soon",
     "plot": "the following arguments are required: plot.logbook",
+    "compare": "the following arguments are required: logbooks",
+    "compare a.h5 b.h5 --alpha much": "value: much",
+    "compare a.h5 --output figures": "unrecognized arguments: --output figures",
+    "lead o.h5 math": "the following arguments are required: lead.second",
+    "emergence": "the following arguments are required: emergence.logbook",
     "plot log.h5 --output figures": "unrecognized arguments: --output figures",
     "plot --config nowhere.yaml": "File does not exist",
     "demo --seed many": "Got value: many",
