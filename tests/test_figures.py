@@ -390,6 +390,13 @@ def test_names_are_drawn_as_they_are_and_never_as_formulas() -> None:
             assert not any(text._preprocess_math(text.get_text())[1] for text in found)  # type: ignore[attr-defined]
 
 
+def test_a_legend_leaves_no_name_out() -> None:
+    figure = of_verdicts("hostile names", strength)[0]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert len(names) == len(HOSTILE)
+    assert {"_hidden", r"\$x_1^2\$"} < set(names)
+
+
 def test_the_order_is_drawn_from_the_first_to_the_last_with_what_the_verdict_says() -> None:
     curves = {"late": rise(STEPS, 700), "never": np.zeros(10), "early": rise(STEPS, 60)}
     source = planted(STEPS, curves, general=["early"], tokens=1000)
