@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from observatory.observe import Observatory as Observatory
     from observatory.record.logbook import Logbook as Logbook
     from observatory.record.logbook import open_logbook as open_logbook
+    from observatory.review.emergence import emergence as emergence
     from observatory.stimuli.battery import load_battery as load_battery
 
 _HOMES = {
@@ -23,6 +24,7 @@ _HOMES = {
     "Observatory": "observatory.observe",
     "Logbook": "observatory.record.logbook",
     "open_logbook": "observatory.record.logbook",
+    "emergence": "observatory.review.emergence",
     "load_battery": "observatory.stimuli.battery",
 }
 __all__ = sorted(_HOMES)

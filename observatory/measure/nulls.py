@@ -29,8 +29,14 @@ def swapped_labels(pairs: int, draws: int, name: str) -> Float[Tensor, "draw pai
 
 
 def resampled_counts(pairs: int, draws: int, name: str) -> Float[Tensor, "draw pair"]:
-    """How often each pair of a target and its control is drawn, with replacement; the same for the same name."""
-    drawn = _generator(name, "pairs").integers(pairs, size=(draws, pairs))
+    """How often each pair of a target and its control is drawn, with replacement; the same for the same name.
+
+    A draw of one pair throughout has no spread to measure an effect by, and is drawn again.
+    """
+    generator = _generator(name, "pairs")
+    drawn = generator.integers(pairs, size=(draws, pairs))
+    while pairs > 1 and (alike := np.ptp(drawn, axis=1) == 0).any():
+        drawn[alike] = generator.integers(pairs, size=(int(alike.sum()), pairs))
     rows = np.arange(draws)[:, None] * pairs
     counts = np.bincount((rows + drawn).ravel(), minlength=draws * pairs).reshape(draws, pairs)
     return torch.from_numpy(counts.astype(np.float32))

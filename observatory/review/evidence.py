@@ -153,7 +153,10 @@ def evidence(logbook: xr.Dataset, criteria: Criteria) -> xr.Dataset:
 
 
 def _centred(draws: xr.DataArray, estimate: xr.DataArray) -> xr.DataArray:
-    """Shifted to lie around the estimate: resamples repeat stimuli, which makes spreads smaller and effects larger."""
+    """Shifted to lie around the estimate: resamples repeat stimuli, which makes spreads smaller and effects larger.
+
+    A draw that is missing takes the others with it, since without it their middle is not known.
+    """
     return draws - draws.mean("draw", skipna=False) + estimate
 
 
