@@ -147,6 +147,7 @@ def evidence(logbook: xr.Dataset, criteria: Criteria) -> xr.Dataset:
         attrs={
             "alpha": criteria.alpha,
             "alpha_of_domain": alpha,
+            "alpha_of_readout": alpha / (index.sizes["space"] * index.sizes["pooling"]),
             "smallest_p": index.sizes["space"] * index.sizes["pooling"] * (1 / (1 + logbook.sizes["draw"])),
         },
     )

@@ -59,7 +59,7 @@ def strength(
                 _curves(column[0], axis, index, look, {})
             else:
                 here = found.sel(space=space, pooling=pooling)
-                _curves(column[0], axis, index, look, _passing(here, criteria.alpha / len(domains)))
+                _curves(column[0], axis, index, look, _passing(here, found.attrs["alpha_of_readout"]))
                 _nulls(column[0], axis, here, looked.sizes["twin"], look)
                 draw_levels(column[1], axis, verdicts, _last_known(found), look)
             axis.draw_missed(column[0])
@@ -105,7 +105,7 @@ def _curves(
 
 
 def _passing(here: xr.Dataset, alpha: float) -> dict[str, Array]:
-    """Of each domain, the steps at which one readout has what all of them together take to be selective."""
+    """Of each domain, the steps at which this readout alone makes it selective."""
     passes = here["level_p"].sel(level=LEVELS[0]) <= alpha
     return {str(domain): passes["step"].values[passes.sel(domain=domain).values] for domain in passes["domain"].values}
 
