@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import xarray as xr
 from counted import Cell, Rate, Table
+from ground_truth import late
 from jaxtyping import Float, Int
 from measured import kept, observatory, untrained
 from torch import Tensor, nn
@@ -118,12 +119,12 @@ def covered(folder: Path, runs: Sequence[Path], trials: int) -> list[Table]:
 
 
 def _models(runs: Sequence[Path]) -> dict[str, Callable[[], nn.Module]]:
-    """One untrained, and the middle and the end of the first trained run of each arm."""
-    first = {run.name[0]: run for run in reversed(runs)}
+    """One untrained, and two late checkpoints of the first run of each arm."""
+    first = {run.name[0]: run for run in reversed(runs) if late(run)}
     trained = {
         f"{run.name}, step {step}": partial(AutoModelForCausalLM.from_pretrained, run / "checkpoints" / f"step{step}")
         for run in first.values()
-        for step in (316, 1000)
+        for step in (late(run)[0], late(run)[-1])
     }
     return {"untrained": partial(untrained, 0), **trained}
 
