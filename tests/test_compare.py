@@ -122,8 +122,8 @@ def test_a_domain_that_emerged_without_an_onset_counts_and_has_none() -> None:
     other = run(1000, 9999).copy(deep=True)
     other["contrast_index_resampled"] = other["contrast_index_resampled"].copy(deep=True)
     for name in ("contrast_index", "contrast_index_resampled"):
-        other[name] = other[name].where(other["step"] != 3000, other[name] - 0.5 * (other["space"] == "mlp"))
-        other[name] = other[name].where(other["step"] != 1000, other[name] - 0.1 * (other["space"] == "heads"))
+        other[name] = other[name].where(other["step"] != 3000, other[name] - 0.5 * (other["space"] != "heads"))
+        other[name] = other[name].where(other["step"] != 1000, other[name] - 0.5 * (other["space"] == "heads"))
     found = compare({"x": run(10, 100), "y": run(30, 100), "other": other})
     assert found.runs["other"].onsets["a"].crossing == np.inf
     one = pooled(found, "a")

@@ -227,7 +227,7 @@ UNHOLDABLE: dict[str, tuple[dict[str, Any], str]] = {
     "text as values": ({"variables": {"a": Variable((), np.array("x"))}}, "variable 'a' is of type <U1; .* numbers"),
     "complex": ({"variables": {"a": Variable((), np.array(1j))}}, "variable 'a' is of type complex128"),
     "a slash": ({"variables": {"a/b": Variable((), np.array(1))}}, "'a/b' cannot name a variable or an axis"),
-    "a reserved name": ({"variables": {"tokens": Variable((), np.array(1))}}, "'tokens' cannot name .* none of benchmark"),
+    "a reserved name": ({"variables": {"tokens": Variable((), np.array(1))}}, "'tokens' cannot name .* of benchmark"),
     "a name of nothing": ({"variables": {"": Variable((), np.array(1))}}, "'' cannot name"),
     "a line break": ({"variables": {"a\n": Variable((), np.array(1))}}, "invisible characters"),
     "an axis twice": ({"variables": {"a": Variable(("x", "x"), np.eye(2))}}, "has the axis 'x' twice"),

@@ -48,7 +48,7 @@ class Verdict:
     reason: str
     """Why no verdict can be given, or which conditions of the next level fail at the last observation."""
     readout: Readout | None
-    """The one that numbers here are told of: which shows the domain best when it emerges, or else at the end."""
+    """The one that numbers here are told of: which shows the domain most often, or is nearest to it at the end."""
     index: float
     """E at the last observation that says anything."""
     interval: tuple[float, float]
@@ -72,8 +72,7 @@ def verdict(evidence: xr.Dataset, domain: str) -> Verdict:
         return Verdict(domain, UNKNOWN, _why_unknown(here), None, np.nan, (np.nan, np.nan), np.nan, UNKNOWN, episodes)
     latest = int(np.flatnonzero(known)[-1])
     last = here.isel(step=latest)
-    emerged = np.flatnonzero(_running(holds[LEVELS[0]]))
-    readout = _readout(here, int(emerged[0]) if len(emerged) else latest)
+    readout = _readout(here, latest, emerged=bool(episodes[LEVELS[0]]))
     at = last.sel(space=readout.space, pooling=readout.pooling)
     held_now = [level for level in LEVELS if bool(last["holds"].sel(level=level))]
     lasting = [level for level in LEVELS if episodes[level] and episodes[level][-1].lost_by is None]
@@ -141,12 +140,20 @@ def _too_little(evidence: xr.Dataset, known: Array, held_now: list[str]) -> str:
     return ""
 
 
-def _readout(here: xr.Dataset, at: int) -> Readout:
-    """The one that shows the domain best at a step; of several with the smallest p-value, the clearest."""
-    spread = here["draws"].std("draw")
-    clear = ((here["index"] - here["floor"]) / spread.where(spread > 0)).isel(step=at).transpose(*READOUT).values
-    p = here["level_p"].sel(level=LEVELS[0]).isel(step=at).fillna(2.0).transpose(*READOUT).values
-    best = int(np.lexsort((-np.nan_to_num(clear, nan=-np.inf).ravel(), p.ravel()))[0])
+def _readout(here: xr.Dataset, latest: int, emerged: bool) -> Readout:
+    """Of a domain that emerged the one that shows it most often; else, and of several, the best at the end."""
+    p = (
+        here["level_p"]
+        .sel(level=LEVELS[0])
+        .fillna(2.0)
+        .transpose("step", *READOUT)
+        .values.reshape(len(here["step"]), -1)
+    )
+    often = (p <= here.attrs["alpha_of_readout"]).sum(0) if emerged else np.zeros(p.shape[1])
+    last = here.isel(step=latest)
+    spread = last["draws"].std("draw")
+    clear = ((last["index"] - last["floor"]) / spread.where(spread > 0)).transpose(*READOUT).values.ravel()
+    best = int(np.lexsort((-np.nan_to_num(clear, nan=-np.inf), p[latest], -often))[0])
     return _readout_at(here, best)
 
 
