@@ -24,7 +24,7 @@ from observatory.measure.instruments.contrast import ContrastLocalizer
 from observatory.observation import Array
 from observatory.review.emergence import Emergence, emergence, plain
 from observatory.review.evidence import CONDITIONS, LEVELS
-from observatory.review.onset import ChangePoint, Sigmoid
+from observatory.review.rise import ChangePoint, Sigmoid
 from observatory.review.verdict import NONE, UNKNOWN, Episode
 from observatory.stimuli.battery import Battery, Domain
 

@@ -28,9 +28,9 @@ from observatory.callbacks import SpecializationMonitor
 from observatory.review.emergence import emergence
 from observatory.review.evidence import Criteria, evidence
 from observatory.review.layers import layers
-from observatory.review.onset import Sigmoid
 from observatory.review.onsets import onsets
 from observatory.review.plot import plot
+from observatory.review.rise import Sigmoid
 from observatory.review.strength import strength
 from observatory.review.style import legend_columns
 from observatory.review.token_axis import TokenAxis, round_numbers

@@ -12,8 +12,9 @@ import xarray as xr
 
 from observatory.observation import Array
 from observatory.review.evidence import LEVELS, Criteria, evidence, lacking, observations
-from observatory.review.onset import FEWEST, OnsetInterval, Rise, Sigmoid, crossings, describe_rise, interval, midpoints
+from observatory.review.onset import OnsetInterval, crossings, interval
 from observatory.review.order import Order, order_probabilities
+from observatory.review.rise import FEWEST, Rise, Sigmoid, describe_rise, midpoints
 from observatory.review.verdict import UNKNOWN, Verdict, verdict
 
 _UNFITTED = OnsetInterval(math.nan, math.nan, math.nan)

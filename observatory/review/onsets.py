@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from observatory.review.emergence import Emergence, Onset, emergence
 from observatory.review.evidence import LEVELS, Criteria
-from observatory.review.onset import ChangePoint, Sigmoid
+from observatory.review.rise import ChangePoint, Sigmoid
 from observatory.review.style import INK, MUTED, PALE, Look, legend, looks, short, style
 from observatory.review.token_axis import MISSED, TokenAxis
 from observatory.review.verdict import UNKNOWN, Episode, Verdict

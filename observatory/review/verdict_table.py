@@ -11,7 +11,7 @@ from rich.text import Text
 
 from observatory.review.emergence import Emergence, Onset
 from observatory.review.evidence import LEVELS
-from observatory.review.onset import Sigmoid
+from observatory.review.rise import Sigmoid
 from observatory.review.verdict import NONE, UNKNOWN, Episode, Verdict
 from observatory.review.wording import ABSENT, LOST, sequence, standing
 
