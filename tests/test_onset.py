@@ -74,22 +74,6 @@ def test_a_threshold_that_fits_no_axes_is_refused() -> None:
         crossings([0, 1, 2, 3], np.zeros((2, 4)), np.zeros(4))
 
 
-@pytest.mark.parametrize(
-    ("steps", "words"),
-    [
-        ([0, 1, 5, 3], "5 is followed by 3; sort the observations by step"),
-        ([0, 1, 1, 3], "1 is followed by 1"),
-        ([-1, 0, 1, 3], "numbers from 0 up; got"),
-        ([0, nan, 1, 3], "numbers from 0 up; got"),
-        ([[0, 1, 2, 3]], "one row of numbers"),
-    ],
-)
-def test_steps_that_are_no_time_are_refused(steps: list[float], words: str) -> None:
-    for take in (fit_sigmoid, fit_change_point, midpoints, describe_rise, lambda s, y: crossings(s, y, 0)):
-        with pytest.raises(ValueError, match=words):
-            take(steps, [0.0, 1.0, 2.0, 3.0])
-
-
 @pytest.mark.parametrize(("count", "tail"), [(1, 0), (39, 0), (40, 1), (400, 10), (500, 12)])
 def test_as_many_replicates_lie_outside_on_either_side(count: int, tail: int) -> None:
     low, high, never = interval(np.random.default_rng(0).permutation(count))

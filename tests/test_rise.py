@@ -21,6 +21,22 @@ def sigmoid(m: float, w: float, noise: float = 0.0, seed: int = 0, y0: float = 0
     return y0 + amplitude * special.expit((X - m) / w) + noise * draw.standard_normal(X.size)
 
 
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ([0, 1, 5, 3], "5 is followed by 3; sort the observations by step"),
+        ([0, 1, 1, 3], "1 is followed by 1"),
+        ([-1, 0, 1, 3], "numbers from 0 up; got"),
+        ([0, nan, 1, 3], "numbers from 0 up; got"),
+        ([[0, 1, 2, 3]], "one row of numbers"),
+    ],
+)
+def test_steps_that_are_no_time_are_refused(steps: list[float], words: str) -> None:
+    for take in (fit_sigmoid, fit_change_point, midpoints, describe_rise, lambda s, y: crossings(s, y, 0)):
+        with pytest.raises(ValueError, match=words):
+            take(steps, [0.0, 1.0, 2.0, 3.0])
+
+
 @pytest.mark.parametrize("take", [fit_sigmoid, fit_change_point, midpoints, lambda s, y: crossings(s, y, 0)])
 def test_a_curve_of_another_length_is_refused(take: object) -> None:
     with pytest.raises(ValueError, match="4 steps need"):
