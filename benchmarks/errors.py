@@ -27,7 +27,7 @@ def untrained(folder: Path, seeds: int, criteria: Criteria) -> list[Table]:
     found = evidence(logbook(parts, twins, first=1), criteria)
     pairs = [verdicts(found.isel(step=[i, i + 1])) for i in range(0, seeds - 1, 2)]
     runs = [judge(parts[i : i + 3], _other_twins(parts, i), 0, criteria) for i in range(0, seeds - 2, 3)]
-    columns = [_held_alone(found), _emerged(pairs), _emerged(runs)]
+    columns = [_held_alone(found["holds"]), _emerged(pairs), _emerged(runs)]
     return [
         Table(
             "Untrained models: a level is reached",
@@ -95,7 +95,7 @@ def scrambles(folder: Path, runs: Sequence[Path], trials: int, criteria: Criteri
         raise ValueError("no finished training run has late checkpoints; make some with --parts train")
     chosen = [(runs[trial % len(runs)], trial) for trial in range(trials)]
     found = [evidence(scrambled(folder, run, trial), criteria) for run, trial in chosen]
-    alone = _held_alone(xr.concat([one.isel(step=slice(1, None)) for one in found], "step", join="exact"))
+    alone = _held_alone(xr.concat([one["holds"].isel(step=slice(1, None)) for one in found], "step", join="exact"))
     ever = _emerged([verdicts(one) for one in found])
     return [
         Table(
@@ -112,19 +112,19 @@ Counted = tuple[dict[str, int], int]
 """How often, by domain and for any of them, and of how many."""
 
 
-def _held_alone(found: xr.Dataset) -> Counted:
-    return _by_domain(found, found["holds"].any("level").transpose("step", "domain").values)
-
-
-def _by_domain(found: xr.Dataset, held: Array) -> Counted:
-    names = [str(name) for name in found["domain"].values]
-    counts = dict(zip(names, map(int, held.sum(0)), strict=True))
-    return {**counts, "any": int(held.any(1).sum())}, len(held)
+def _held_alone(holds: xr.DataArray) -> Counted:
+    """At one observation, at any level."""
+    return _counted(
+        [str(name) for name in holds["domain"].values], holds.any("level").transpose("step", "domain").values
+    )
 
 
 def _emerged(trials: Sequence[tuple[Verdict, ...]]) -> Counted:
     """At any time, at any level."""
-    names = [one.domain for one in trials[0]]
     held = np.array([[any(one.episodes[level] for level in LEVELS) for one in trial] for trial in trials])
+    return _counted([one.domain for one in trials[0]], held)
+
+
+def _counted(names: Sequence[str], held: Array) -> Counted:
     counts = dict(zip(names, map(int, held.sum(0)), strict=True))
     return {**counts, "any": int(held.any(1).sum())}, len(held)
