@@ -123,7 +123,6 @@ def test_a_strong_plant_in_one_family_is_not_a_domain(seen: list[dict[str, xr.Da
     assert (alone > 1).all()  # though a region of that family by itself is as clear as can be
 
 
-@pytest.mark.xfail(reason="specificity has no smallest size: a trace of it, sure over stimuli, passes")
 def test_what_answers_to_every_domain_is_specific_to_none(
     seen: list[dict[str, xr.Dataset]], twins: xr.DataArray
 ) -> None:

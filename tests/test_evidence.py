@@ -101,7 +101,10 @@ class ByHand:
     def specific(self, step: int) -> list[bool]:
         draws = self.drawn["specificity_resampled"][step]
         middle = mean(draws)
-        return [draw - middle + self.specificity[step] > 0 for draw in draws]
+        return [
+            draw - middle + self.specificity[step] > index / 3
+            for draw, index in zip(draws, self.centred(step), strict=True)
+        ]
 
     def general(self, step: int) -> list[bool]:
         return [draw > 0 for draw in self.drawn["generality_resampled"][step]]

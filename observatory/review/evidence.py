@@ -26,6 +26,8 @@ GUARD = "labels"
 one dimension, permuted labels choose the region or its opposite, and the p-value cannot fall below about 2^-families,
 however large the effect (docs/emergence.md)."""
 READOUT = ("space", "pooling")
+_OWN = 1 / 3
+"""The part of the index that must be the domain's own: its regions are half as effective again as the others' are."""
 _SAME = 1e-9
 """Twins that differ by less of their size are one twin several times, up to rounding: they have no spread."""
 _NEEDED = (
@@ -108,13 +110,12 @@ def evidence(logbook: xr.Dataset, criteria: Criteria) -> xr.Dataset:
     middle, spread = twins.mean("twin", skipna=False), twins.std("twin", ddof=1, skipna=False)
     floor = middle.clip(min=0) + criteria.delta
     draws = _centred(logbook["contrast_index_resampled"], index)
+    own = _centred(logbook["contrast_specificity_resampled"], logbook["contrast_specificity"])
     p = {
         "twins": _p_of_twins(index, middle, spread, logbook.sizes["twin"]),
         "labels": _p_value(logbook["contrast_index_permuted"] < index),
         "size": _p_value(draws > floor),
-        "specificity": _p_value(
-            _centred(logbook["contrast_specificity_resampled"], logbook["contrast_specificity"]) > 0
-        ),
+        "specificity": _p_value(own > _OWN * draws),
         "generality": _p_value(logbook["contrast_generality_resampled"] > 0),
     }
     at_first = {name: value.isel(step=0, drop=True) <= criteria.alpha for name, value in p.items()}
