@@ -30,7 +30,11 @@ def train() -> None:
 
 
 def replay(
-    source: Path, out: Path = Path("observations.h5"), battery: Sources = None, tokenizer: Path | None = None
+    source: Path,
+    out: Path = Path("observations.h5"),
+    battery: Sources = None,
+    tokenizer: Path | None = None,
+    twins: int | None = None,
 ) -> None:
     """Measure the saved checkpoints of a run; what the logbook holds already is not done again.
 
@@ -39,11 +43,12 @@ def replay(
         out: the logbook to write or to continue.
         battery: a folder of data files or one such file, if not the built-in one; several as [built-in, music.json].
         tokenizer: where to load it from, if not from the checkpoints.
+        twins: how many re-initialised twins of the model to hold it against; 16, or fewer of a large model.
     """
     from observatory.record.console import ConsoleRecorder
     from observatory.replay.engine import replay
 
-    replay(source, out, battery=battery, tokenizer=tokenizer, recorders=(ConsoleRecorder(),))
+    replay(source, out, battery=battery, tokenizer=tokenizer, recorders=(ConsoleRecorder(),), twins=twins)
 
 
 def import_(logbook: Path, results: list[Path], step: int | None = None, model: str = "") -> None:
