@@ -60,6 +60,13 @@ def evidence_of(patterns: Mapping[str, Sequence[str]], first: int = 0) -> xr.Dat
     )
 
 
+@pytest.fixture(autouse=True)
+def _any_two_observations(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most patterns here lie ten steps apart throughout; how far apart observations must lie has tests of its own."""
+    if "apart" not in request.node.name:
+        monkeypatch.setattr("observatory.review.verdict.LASTING", 0.0)
+
+
 def judge(*levels: str, first: int = 0) -> Verdict:
     return verdict(evidence_of({"a": levels}, first), "a")
 
@@ -128,6 +135,26 @@ def test_every_pattern_of_six_observations_is_read_as_a_search_in_texts_reads_it
             lasts = bool(expected) and expected[-1].lost_by is None
             said = any(SILENT not in pattern[place : place + 2] for place in range(len(pattern) - 1))
             assert judged.level == (UNKNOWN if not said else LEVELS[0] if lasts else NONE), pattern
+
+
+APART: dict[str, tuple[str, list[int], list[Episode]]] = {
+    "two that are nearly the same network": ("0110", [8, 10, 12, 15], []),
+    "a fifth apart, and held until a quarter": ("01110", [8, 10, 12, 15, 18], [Episode(8, 10)]),
+    "a quarter apart": ("011", [6, 8, 10], [Episode(6, 8)]),
+    "step 0 and the next": ("11", [0, 1], [Episode(None, 0)]),
+    "not far enough before the end": ("0011", [600, 700, 800, 999], []),
+    "far enough at the end": ("0011", [600, 700, 800, 1000], [Episode(700, 800)]),
+    "gone for a moment is not lost": ("0110011", [4, 8, 10, 11, 12, 13, 17], [Episode(4, 8)]),
+    "gone for a quarter is lost": ("011000", [4, 8, 10, 12, 13, 15], [Episode(4, 8, 10, 12)]),
+}
+
+
+@pytest.mark.parametrize("case", APART)
+def test_observations_confirm_each_other_where_they_lie_apart(case: str) -> None:
+    """A run without maths had it at steps 15 and 18, one without social text at 5 and 6, in one readout each."""
+    pattern, steps, episodes = APART[case]
+    evidence = evidence_of({"a": [pattern]}).assign_coords(step=steps)
+    assert list(verdict(evidence, "a").episodes[LEVELS[0]]) == episodes
 
 
 def test_what_is_silent_makes_nothing_emerge() -> None:

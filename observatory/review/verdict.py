@@ -1,4 +1,4 @@
-"""When a level has emerged: where it holds at two observations running; and when it is lost again."""
+"""When a level has emerged, which takes two observations running that lie apart, and when it is lost again."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from observatory.observation import Array
 from observatory.review.evidence import CONDITIONS, GUARD, LEVELS, READOUT
 
 NONE, UNKNOWN = "none", "can't say"
+LASTING = 0.25
+"""By how much of its steps training must have gone on while a level held: observations at steps 10 and 12 are nearly of
+the same network, and confirm each other in whatever it does (docs/emergence.md)."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,10 @@ class Episode:
     after: int | None
     """The last observation before, at which the level did not hold; None if it was there from the start."""
     by: int
-    """The first of two observations running at which it holds."""
+    """The first of the observations running at which it holds."""
     lost_after: int | None = None
     lost_by: int | None = None
-    """The first of two observations running at which it holds no more; None while it lasts."""
+    """The first of the observations running at which it holds no more; None while it lasts."""
 
 
 @dataclass(frozen=True)
@@ -94,29 +97,32 @@ def verdict(evidence: xr.Dataset, domain: str) -> Verdict:
     )
 
 
-def _running(held: Array) -> Array:
-    """At which observations it holds, and at the one before or after too."""
-    pair = held[:-1] & held[1:]
-    running: Array = np.append(pair, False) | np.append(False, pair)
-    return running
+def _sustained(held: Array, steps: Array) -> Array:
+    """Where it holds until training has gone on for a quarter of its steps, at two observations running or more."""
+    sustained = np.zeros_like(held)
+    for first in np.flatnonzero(held):
+        far = int(np.searchsorted(steps, (1 + LASTING) * steps[first]))
+        last = max(int(first) + 1, far)
+        if last < len(steps) and held[first : last + 1].all():
+            sustained[first : last + 1] = True
+    return sustained
 
 
 def _episodes(steps: Array, holds: Array, known: Array) -> tuple[Episode, ...]:
-    """A single observation without the level is no loss; one that says nothing is none either.
+    """A level is lost as it emerges: where it is gone until a quarter more steps.
 
-    Such a one parts the two that emergence takes, but not two that show that the level lasts.
+    An observation that says nothing parts those that emergence takes, but not those that show that the level lasts.
     """
     found: list[Episode] = []
     places = np.flatnonzero(known)
-    on, lasts = _running(holds), holds.copy()
-    lasts[places] = _running(holds[places])
+    on = _sustained(holds, steps)
+    gone = _sustained(~_sustained(holds[places], steps[places]), steps[places])
     lasting: Episode | None = None
     for number, place in enumerate(places):
         before = places[number - 1] if number else None
-        gone = not lasts[place] and number + 1 < len(places) and not lasts[places[number + 1]]
         if lasting is None and on[place]:
             lasting = Episode(after=None if before is None else int(steps[before]), by=int(steps[place]))
-        elif lasting is not None and gone:
+        elif lasting is not None and gone[number]:
             found.append(Episode(lasting.after, lasting.by, int(steps[before]), int(steps[place])))
             lasting = None
     return (*found, lasting) if lasting else tuple(found)
