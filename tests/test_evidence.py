@@ -374,14 +374,14 @@ def test_an_index_that_is_not_far_enough_above_its_twins_is_too_small() -> None:
 
 def test_a_copy_of_the_observation_before_is_not_a_second_observation() -> None:
     """Step 1000 saved twice, as `step1000` and as `final`, used to be two observations running, if NaN hid it."""
-    steps = [0, 10, 100, 1000, 1001]
+    steps = [0, 10, 100, 1000, 1300]
     curve = step_up(steps, 1000)
     logbook = planted(steps, {"a": curve})
     assert verdicts(logbook)["a"].level == "general"
     copied = logbook.isel(step=[0, 1, 2, 3, 3]).assign_coords(step=steps)
     judged = emergence(copied)
     assert judged.steps == (0, 10, 100, 1000)
-    assert judged.notes[0] == "step 1001 is a copy of step 1000 and is not counted"
+    assert judged.notes[0] == "step 1300 is a copy of step 1000 and is not counted"
     (one,) = judged.verdicts
     assert (one.level, one.holds_at_last) == (NONE, "general")
     copied["contrast_index"][4, 0, 0] = nan
