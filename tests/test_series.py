@@ -77,13 +77,26 @@ def test_a_benchmark_has_its_errors_where_it_reports_them(logbook: xr.Dataset) -
 def test_a_number_a_step_is_a_series_too(logbook: xr.Dataset) -> None:
     found = series(logbook, "train_loss")
     np.testing.assert_allclose(found.values, 10 - 7 * rise(4))
-    assert found.errors is found.replicates is None
+    assert found.replicates is None
+
+
+def test_the_noise_of_a_number_a_step_is_judged_by_its_neighbours(logbook: xr.Dataset) -> None:
+    """So that a region and the loss, of whose noise nothing is recorded, can be told apart with an interval."""
+    logbook = logbook.copy(deep=True)
+    noise = 0.2 * np.random.default_rng(0).standard_normal(len(logbook["step"]))
+    logbook["train_loss"] = ("step", 5.0 + noise)
+    errors = series(logbook, "train_loss").errors
+    assert errors is not None
+    assert len(set(errors.tolist())) == 1
+    assert 0.1 < errors[0] < 0.35
+    logbook["train_loss"][2:] = np.nan  # two observations have no neighbour on both sides
+    assert series(logbook, "train_loss").errors is None
 
 
 PAIRS = {
     ("early", "late"): (3.0, (False, False), "comes first"),
-    ("early", "train_loss"): (1.0, (False, True), "no interval"),
-    ("train_loss", "early"): (-1.0, (True, False), "no interval"),
+    ("early", "train_loss"): (1.0, (False, True), "early (mlp, last) comes first"),
+    ("train_loss", "early"): (-1.0, (True, False), "early (mlp, last) comes first"),
     ("early", "piqa/acc"): (2.0, (False, False), "early (mlp, last) comes first"),
     ("train_loss", "wsc/acc"): (1.0, (True, True), "no interval"),
     ("piqa/acc", "wsc/acc"): (0.0, (False, True), "no interval"),

@@ -179,11 +179,16 @@ def _levels(x: Array, values: Array) -> tuple[Array, Array]:
     return np.median(values[..., :first], axis=-1), np.median(values[..., -last:], axis=-1)
 
 
-def _error_of_change(x: Array, values: Array) -> float:
-    """Standard error of end less start, from how far observations lie off the line between their two neighbours."""
+def noise_beside_neighbours(x: Array, values: Array) -> float:
+    """Standard error of one observation, from how far each lies off the line between its two neighbours."""
     share = (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
     off = values[1:-1] - (1 - share) * values[:-2] - share * values[2:]
-    noise = 1.4826 * np.median(np.abs(off) / np.sqrt(1 + share**2 + (1 - share) ** 2))
+    return float(1.4826 * np.median(np.abs(off) / np.sqrt(1 + share**2 + (1 - share) ** 2)))
+
+
+def _error_of_change(x: Array, values: Array) -> float:
+    """Standard error of end less start."""
+    noise = noise_beside_neighbours(x, values)
     first, last = _ends(x)
     return float(noise * np.sqrt(np.pi / 2 * (1 / first + 1 / last)))  # pi / 2: a median is that much less exact
 

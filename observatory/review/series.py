@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from observatory.observation import Array
 from observatory.review.emergence import emergence
 from observatory.review.evidence import Criteria, evidence, lacking, observations
-from observatory.review.lead import Series
+from observatory.review.lead import Series, noise_beside_neighbours
 
 
 def series(logbook: xr.Dataset, name: str) -> Series:
@@ -25,8 +26,17 @@ def series(logbook: xr.Dataset, name: str) -> Series:
         has_errors = bool(np.isfinite(errors[known]).all())
         return Series(name, steps, scores[known], errors=errors[known] if has_errors else None)
     if name in numbers:
-        return Series(name, logbook["step"].values, logbook[name].values.astype(float))
+        return _of_numbers(name, logbook["step"].values, logbook[name].values.astype(float))
     raise ValueError(f"no curve {name!r} in this logbook; there are {', '.join((*domains, *benchmarks, *numbers))}")
+
+
+def _of_numbers(name: str, steps: Array, values: Array) -> Series:
+    """A number a step says nothing of its noise; its neighbours do, where it changes smoothly."""
+    told = np.isfinite(values)
+    if told.sum() < 3:
+        return Series(name, steps, values)
+    noise = noise_beside_neighbours(np.log1p(steps[told]), values[told])
+    return Series(name, steps, values, errors=np.full(len(steps), noise))
 
 
 def _of_domain(logbook: xr.Dataset, domain: str) -> Series:
