@@ -19,8 +19,10 @@ STOREYS = [
     {"observe", "record"},
     {"watch", "forecast"},
     {"replay", "review"},
+    {"publish"},
     {"callbacks"},
     {"train", "configs"},
+    {"commands"},
     {"cli"},
     {"__main__"},
 ]

@@ -1,0 +1,106 @@
+"""Commands that say and draw what a logbook shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def import_(logbook: Path, results: list[Path], step: int | None = None, model: str = "") -> None:
+    """Put benchmark results of lm-evaluation-harness, old or new, into a logbook, beside the regions.
+
+    Args:
+        logbook: the logbook to add to; it is made if it is missing.
+        results: result files, and folders of them.
+        step: the training step of files that do not say it, in their model's revision, their name or a folder's.
+        model: what to call the model, instead of its name in the files.
+    """
+    from observatory.record.lm_eval import read_results
+    from observatory.record.logbook import Logbook
+
+    benchmarks = read_results(results, step, model)
+    with Logbook(logbook) as book:
+        book.add_benchmarks(benchmarks)
+    print(*benchmarks.lines(), sep="\n")
+
+
+def plot(logbook: Path, out: Path = Path("figures")) -> None:
+    """Draw the figures of a logbook as PNG and SVG.
+
+    Args:
+        logbook: the logbook, of a finished or a running run.
+        out: the folder for the figures.
+    """
+    from observatory.record.logbook import open_logbook
+    from observatory.review.plot import plot
+
+    for path in plot(open_logbook(logbook), out):
+        print(path)
+
+
+def emergence(logbook: Path, json: bool = False, alpha: float = 0.05, delta: float = 0.2) -> None:
+    """Say of each domain whether a region has emerged, at which level, when, and how sure that is.
+
+    Args:
+        logbook: the logbook, of a finished or a running run.
+        json: print everything as JSON instead of a table.
+        alpha: the error rate of the whole logbook.
+        delta: how far above its untrained twins an index must be to count, in units of Hedges' g.
+    """
+    from json import dumps
+
+    from rich.console import Console
+
+    from observatory.record.logbook import open_logbook
+    from observatory.review.emergence import emergence
+    from observatory.review.evidence import Criteria
+    from observatory.review.verdict_table import verdict_table
+
+    judged = emergence(open_logbook(logbook), Criteria(alpha, delta))
+    if json:
+        print(dumps(judged.to_json(), indent=1))
+    else:
+        Console().print(verdict_table(judged))
+
+
+def lead(logbook: Path, first: str, second: str) -> None:
+    """Say which of two curves of a run comes first, and by how much: regions, competence, losses, benchmarks.
+
+    Args:
+        logbook: the logbook.
+        first: a domain; its competence, as margin/math, accuracy/math or loss/math; a task such as
+            math/magnitude_question; a variable with one number a step such as train_loss; or a benchmark such as
+            piqa/acc.
+        second: another.
+    """
+    from observatory.record.logbook import open_logbook
+    from observatory.review.lead import lead
+    from observatory.review.lead_text import lead_text
+    from observatory.review.series import series
+
+    opened = open_logbook(logbook)
+    print(lead_text(lead(series(opened, first), series(opened, second))))
+
+
+def compare(logbooks: list[Path], out: Path | None = None, alpha: float = 0.05, delta: float = 0.2) -> None:
+    """Judge several runs together, seeds of one model or models of several sizes: pooled onsets and their spread.
+
+    Args:
+        logbooks: the logbooks, two or more, of one battery.
+        out: a folder for comparison.json.
+        alpha: the error rate of each logbook.
+        delta: how far above its untrained twins an index must be to count, in units of Hedges' g.
+    """
+    from json import dumps
+
+    from rich.console import Console
+
+    from observatory.record.logbook import open_logbook
+    from observatory.review.compare import compare, comparison_table
+    from observatory.review.evidence import Criteria
+
+    found = compare({str(path): open_logbook(path) for path in logbooks}, Criteria(alpha, delta))
+    Console().print(comparison_table(found))
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "comparison.json").write_text(dumps(found.to_json(), indent=1))
+        print(out / "comparison.json")
