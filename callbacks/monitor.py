@@ -68,6 +68,7 @@ class SpecializationMonitor(SteppingCallback):
             tokens_per_step: for a loop whose batches do not show their tokens.
         """
         super().__init__(schedule, tokens_per_step)
+        self._schedule_given = schedule
         self._tokenizer = tokenizer
         self._out = Path(out)
         self._logbook_path = Path(out)
@@ -150,7 +151,7 @@ class SpecializationMonitor(SteppingCallback):
             if self._logbook_path != self._out:
                 print(f"{self._out} holds another run; this one goes to {self._logbook_path}")
         self._resumed = False
-        logbook = Logbook(self._logbook_path, attributes=_attributes(module))
+        logbook = Logbook(self._logbook_path, attributes={**self._plan(trainer), **_attributes(module)})
         try:
             watch = Watch(observatory, (logbook, *self._recorders), logbook.last(before=trainer.global_step + 1))
             watch.check(module)
@@ -165,6 +166,11 @@ class SpecializationMonitor(SteppingCallback):
         if watch is not None:
             watch.close()
 
+    def _plan(self, trainer: L.Trainer) -> dict[str, str | int]:
+        """By which whoever follows the run knows what is still to come; of a schedule that is a function, nothing."""
+        text = {"schedule": self._schedule_given} if isinstance(self._schedule_given, str) else {}
+        return {**text, **({"max_steps": trainer.max_steps} if trainer.max_steps > 0 else {})}
+
     def _find_tokenizer(self, trainer: L.Trainer) -> PreTrainedTokenizerBase:
         if isinstance(self._tokenizer, str):
             return load_tokenizer(self._tokenizer)
@@ -177,6 +183,7 @@ class SpecializationMonitor(SteppingCallback):
         return found
 
 
-def _attributes(module: L.LightningModule) -> dict[str, str]:
+def _attributes(module: L.LightningModule) -> dict[str, str | int]:
     model = find_pretrained(module)
-    return {} if model is None else {"model_config": model.config.to_json_string(use_diff=False)}
+    size: dict[str, str | int] = {"model_parameters": sum(weight.numel() for weight in (model or module).parameters())}
+    return size if model is None else {**size, "model_config": model.config.to_json_string(use_diff=False)}
