@@ -21,10 +21,11 @@ from observatory import Recorder, open_logbook
 from observatory.observation import Gap, Observation
 from observatory.observe import instruments_from
 from observatory.replay.bench import Job, Settings
-from observatory.replay.checkpoints import Checkpoint, find_checkpoints
+from observatory.replay.checkpoints import find_checkpoints
 from observatory.replay.crew import Crew, of_several
 from observatory.replay.engine import replay
 from observatory.replay.fetching import Room
+from observatory.replay.places import Checkpoint
 from observatory.replay.worker import Process, WorkerLost
 
 MANY = tuple(range(8))

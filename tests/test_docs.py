@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -74,3 +75,18 @@ def test_every_command_shown_exists(words: tuple[str, ...], capsys: pytest.Captu
         main([*plain, "--help"])
     assert ended.value.code == 0
     assert "usage: observatory" in capsys.readouterr().out
+
+
+WHOLE = r"^    observatory ((?:replay|doctor|plot|emergence|report) .*?)(?: +#.*)?$"
+SHOWN = sorted({line for page in PAGES for line in re.findall(WHOLE, page.read_text(), re.MULTILINE)})
+
+
+@pytest.mark.parametrize("line", SHOWN)
+def test_every_option_shown_is_one(line: str) -> None:
+    """Of the commands that take many; those are read, and not run."""
+    from jsonargparse import auto_cli, capture_parser
+
+    from observatory.cli import _COMMANDS
+
+    name, *words = shlex.split(line)
+    assert capture_parser(auto_cli, _COMMANDS[name], args=[]).parse_args(words)  # or SystemExit

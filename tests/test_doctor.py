@@ -16,11 +16,12 @@ from loop import word_tokenizer
 from planted_faults import FILE, Plant, read, steps_of, train
 from safetensors.torch import save_file
 
-from observatory.replay.checkpoints import Checkpoint, Remote, find_checkpoints
+from observatory.replay.checkpoints import find_checkpoints
 from observatory.replay.doctor import examine, examine_quickly
 from observatory.replay.findings import Finding, findings_table, listed
 from observatory.replay.fingerprints import fingerprint, identities
 from observatory.replay.known_faults import KNOWN_FAULTS
+from observatory.replay.places import Checkpoint, Remote
 from observatory.replay.samples import sample
 
 pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training:UserWarning")
@@ -275,6 +276,17 @@ def test_equal_hashes_on_the_hub_are_equal_weights() -> None:
     assert [(one.kind, one.steps) for one in examine_quickly(found, hashes)] == [("foreign part", (1,))]
     hashes[found[1]] = hashes[found[3]]
     assert [(one.kind, one.steps) for one in examine_quickly(found, hashes)] == [("final weights", (1,))]
+
+
+def test_copies_of_weights_that_are_not_numbers_are_of_a_run_that_diverged(
+    suites: dict[str, tuple[Path, Path]], tmp_path: Path
+) -> None:
+    suite = copied(suites["even"][0], tmp_path)
+    steps = steps_of(suite)
+    for step in steps[-3:]:
+        plant.change(suite, step, lambda tensors: {name: value * torch.nan for name, value in tensors.items()})
+    for look in (examine_quickly, examine):
+        assert {(one.kind, one.severity) for one in look(find_checkpoints(suite))} == {("not finite", "warning")}
 
 
 def test_two_checkpoints_of_one_step_are_refused() -> None:

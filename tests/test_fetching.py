@@ -16,9 +16,9 @@ from saved import BATTERY, STEPS, Failing, assert_same, folders, replayed
 from observatory import Instrument, Recorder, Variable, open_logbook
 from observatory.measure.scene import Scene
 from observatory.observation import Observation
-from observatory.replay.checkpoints import Checkpoint, Remote
 from observatory.replay.engine import replay
 from observatory.replay.fetching import Fetcher, Room
+from observatory.replay.places import Checkpoint, Remote
 
 TINY = "lab/tiny"
 

@@ -17,10 +17,13 @@ from loop import word_tokenizer
 from models import tiny
 from transformers import AutoTokenizer
 
-from observatory.replay.checkpoints import Checkpoint, Remote, find_checkpoints
+from observatory.replay.checkpoints import find_checkpoints
 from observatory.replay.downloads import commit_of, downloaded, size_of, tokenizer_of
+from observatory.replay.doctor import examine_quickly
 from observatory.replay.hub import hub_checkpoints
+from observatory.replay.hub_hashes import hub_hashes
 from observatory.replay.model import Replayed
+from observatory.replay.places import Checkpoint, Remote
 from observatory.replay.retry import Patience
 
 PYTHIA = "EleutherAI/pythia-14m-seed3"
@@ -206,6 +209,24 @@ def test_what_is_not_there_is_said_in_a_sentence(client: Client, source: str, wo
 
 def test_a_source_of_checkpoints_may_be_on_the_hub(client: Client) -> None:
     assert names(client.run(find_checkpoints, PYTHIA, "at 3 1000")) == ["step512", "step1000"]
+
+
+def test_a_fault_of_a_suite_on_the_hub_is_found_by_the_hashes_that_it_lists(hub: Hub, client: Client) -> None:
+    steps = dict.fromkeys(range(0, 6000, 1000))
+    whole = {f"step{step}": {"model.safetensors": b"%d" % step * 500, "README.md": b"#"} for step in steps}
+    hub.repositories["lab/faulty"] = {**whole, "step2000": whole["step5000"]}
+    hub.repositories["lab/faultless"] = whole
+    assert diagnosed(client, "lab/faultless") == []
+    assert diagnosed(client, "lab/faulty") == [("final weights", (2000,))]
+
+
+def diagnosed(client: Client, source: str) -> list[tuple[str, tuple[int, ...]]]:
+    """Without a download."""
+    checkpoints = found(client.ask(hub_checkpoints, source))
+    hashes = client.ask(hub_hashes, checkpoints)
+    assert hashes.error is None
+    assert [len(files) for files in hashes.value.values()] == [1] * len(checkpoints)
+    return [(one.kind, one.steps) for one in examine_quickly(checkpoints, hashes.value)]
 
 
 def test_offline_is_not_asked_at_all() -> None:

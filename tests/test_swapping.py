@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
 from observatory.measure.anatomy import anatomy
-from observatory.replay.checkpoints import Checkpoint
 from observatory.replay.model import Replayed
+from observatory.replay.places import Checkpoint
 
 MERGED = {"mixtral", "qwen2_moe", "deepseek_v3"}
 """transformers puts the weights of their experts together as it reads them, so that no file has them as the model."""

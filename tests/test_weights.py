@@ -31,8 +31,8 @@ from saved import (
 )
 from torch import Tensor
 
-from observatory.replay.checkpoints import Checkpoint
 from observatory.replay.model import Replayed
+from observatory.replay.places import Checkpoint
 from observatory.replay.weights import open_weights, weight_files
 
 

@@ -13,9 +13,9 @@ from torch import nn
 
 from observatory.observation import Gap, Instrument, Observation, Variable
 from observatory.observe import Observatory
-from observatory.replay.checkpoints import Checkpoint
 from observatory.replay.fetching import Fetcher, Room
 from observatory.replay.model import Make, Replayed
+from observatory.replay.places import Checkpoint
 from observatory.stimuli.battery import Battery
 from observatory.stimuli.tokenizer import load_tokenizer
 from observatory.watch import refuse_another

@@ -6,11 +6,12 @@ import json
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from observatory.replay.places import Checkpoint
 from observatory.replay.suites import moment
 from observatory.replay.weights import holds_weights, step_inside
 from observatory.schedules import crossed, parse
@@ -21,34 +22,6 @@ _TRAINER_FILE = "trainer_state.json"
 _STEP_FOLDER = re.compile(r"step(\d+)")
 _FILES = (".ckpt", ".pt", ".pth")
 _NAMES_KNOWN = "step1000, checkpoint-1000, step1000-unsharded, epoch=0-step=1000.ckpt, ckpt.pt and their like"
-
-
-@dataclass(frozen=True)
-class Remote:
-    """A revision of a repository on the hub, or a folder in one."""
-
-    repository: str
-    revision: str
-    folder: str = ""
-    commit: str = ""
-    """What the revision was when it was looked up, since a branch may move; not looked up yet where empty."""
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """One saved state of a run."""
-
-    step: int
-    tokens: int
-    place: Path | Remote
-    """A folder in Hugging Face format, one file, or where on the hub the folder is."""
-    name: str = ""
-    stage: str = ""
-    seed: int | None = None
-    attention: str | None = None
-    """The implementation that the live run used: another one rounds differently."""
-    threads: int | None = None
-    """The threads that the live run had: another number of them adds in another order."""
 
 
 def find_checkpoints(

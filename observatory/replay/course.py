@@ -253,7 +253,7 @@ def _breaks(way: Course) -> Iterator[Finding]:
             before, after = way.steps[place : place + 2]
             told = (
                 f"the run breaks between steps {before} and {after}: this stride is {ratios[place]:.2g} times those "
-                f"beside it, cosine {alike[place]:.2f}; from step {after} on it is another run, or up to step {before}"
+                f"beside it, cosine {alike[place]:.2f}; from step {after} on it is another run, or it broke down there"
             )
             yield Finding("splice", way.steps[place + 1 :], f"{told}; measure the two apart", "error")
 

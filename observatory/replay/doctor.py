@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
 
 from observatory.replay.beside import changes_beside
-from observatory.replay.checkpoints import Checkpoint
 from observatory.replay.course import course, course_findings
 from observatory.replay.findings import Finding, at_steps, in_order
 from observatory.replay.fingerprints import identities, repeats
 from observatory.replay.grid import missing_steps
 from observatory.replay.known_faults import Hashes, known_faults
+from observatory.replay.places import Checkpoint
 from observatory.replay.samples import TensorSample, sample
 from observatory.replay.tensors import Samples, tensor_findings
 from observatory.replay.weights import open_weights
@@ -36,15 +37,21 @@ def examine_quickly(checkpoints: Sequence[Checkpoint], hashes: Hashes | None = N
     known = identities([file for several in files.values() for file in several])
     words |= {step: {file.name: known[file] for file in several} for step, several in files.items()}
     local = {one.step: one.place for one in checkpoints if isinstance(one.place, Path)}
+    shared = [_diverged(one) if _not_numbers(one, files) else one for one in repeated(words, "file")]
     return in_order(
-        [
-            *found,
-            *_missing(steps),
-            *known_faults(checkpoints, hashes or {}),
-            *repeated(words, "file"),
-            *changes_beside(local),
-        ]
+        [*found, *_missing(steps), *known_faults(checkpoints, hashes or {}), *shared, *changes_beside(local)]
     )
+
+
+def _not_numbers(shared: Finding, files: Mapping[int, tuple[Path, ...]]) -> bool:
+    """Whether what they share is nan, as all is from where a run diverged on, and is no other step's for that."""
+    read = (sample(file).values() for file in files.get(shared.steps[0], ()))
+    return any(isnan(tensor.norm) for tensors in read for tensor in tensors)
+
+
+def _diverged(shared: Finding) -> Finding:
+    told = f"{at_steps(shared.steps)} hold the same weights, which are not numbers: the run diverged; leave them out"
+    return Finding("not finite", shared.steps, told, "warning")
 
 
 def examine(checkpoints: Sequence[Checkpoint], progress: Callable[[str], None] | None = None) -> tuple[Finding, ...]:

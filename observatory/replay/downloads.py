@@ -13,8 +13,9 @@ from urllib.parse import quote
 from huggingface_hub import constants, hf_hub_download
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from observatory.replay.checkpoints import PROGRESS_FILE, Remote
+from observatory.replay.checkpoints import PROGRESS_FILE
 from observatory.replay.listing import COMMIT, File, files_of, revisions_of, weights_among
+from observatory.replay.places import Remote
 from observatory.replay.retry import PATIENT, Patience, answered
 
 _TOKENIZER = (

@@ -17,13 +17,14 @@ from observatory.observation import Gap, Instrument, Observation, Recorder
 from observatory.observe import OF_TWINS, Observatory, due, instruments_from
 from observatory.record.logbook import Logbook
 from observatory.replay.bench import Foreign, Job, Settings
-from observatory.replay.checkpoints import Checkpoint, Remote, find_checkpoints
+from observatory.replay.checkpoints import find_checkpoints
 from observatory.replay.crew import Alone, Crew, processes
 from observatory.replay.doctor import examine_quickly
 from observatory.replay.downloads import tokenizer_of
 from observatory.replay.fetching import Room
 from observatory.replay.findings import Finding
 from observatory.replay.hub_hashes import hub_hashes
+from observatory.replay.places import Checkpoint, Remote
 from observatory.stimuli.battery import Battery, load_battery
 from observatory.watch import Watch, refuse_another
 

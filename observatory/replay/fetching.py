@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from observatory.replay.checkpoints import Checkpoint, Remote
 from observatory.replay.downloads import downloaded, size_of
+from observatory.replay.places import Checkpoint, Remote
 from observatory.replay.weights import weight_files
 
 _AT_ONCE = 2**24

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
-from observatory.replay.checkpoints import Checkpoint, Remote
 from observatory.replay.listing import files_of, revisions_of, weights_among
+from observatory.replay.places import Checkpoint, Remote
 from observatory.replay.retry import HURRIED, Patience
 from observatory.replay.suites import Moment, moment, suite
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from observatory.replay.checkpoints import Checkpoint, Remote
 from observatory.replay.downloads import commit_of
 from observatory.replay.known_faults import Hashes
 from observatory.replay.listing import files_of
+from observatory.replay.places import Checkpoint, Remote
 from observatory.replay.retry import HURRIED, Patience
 
 

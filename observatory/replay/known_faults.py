@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from observatory.replay.checkpoints import Checkpoint, Remote
 from observatory.replay.findings import Finding, Severity
+from observatory.replay.places import Checkpoint, Remote
 
 Hashes = Mapping[Checkpoint, Mapping[str, str]]
 """Of checkpoints on the hub, the sha256 of each file by its name."""

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from observatory.replay.checkpoints import Checkpoint
+from observatory.replay.places import Checkpoint
 from observatory.replay.weights import Weights, open_weights
 
 Make = Callable[[Mapping[str, Any]], nn.Module]
