@@ -222,13 +222,6 @@ def test_no_text_of_a_verdict_is_cut_off_or_lies_on_another(case: str, draw: Cal
     assert_legible(*of_verdicts(case, draw))
 
 
-def test_figures_of_half_the_width_are_legible_too() -> None:
-    source = judged("four domains that emerge")
-    for figure in (strength(source, poolings=["mean"]), onsets(source, width=3.5)):
-        assert figure.get_figwidth() == 3.5
-        assert_legible(figure, list(shown(figure)))
-
-
 @pytest.mark.parametrize(("size", "name"), DRAWN)
 def test_the_lowest_panel_of_every_column_has_its_ticks_and_label(size: str, name: str) -> None:
     figure, boxes = drawn(size, name)

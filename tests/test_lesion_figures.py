@@ -93,12 +93,17 @@ def test_a_matrix_has_the_effects_of_its_step_on_a_scale_centred_at_0() -> None:
     assert titles == ["20.5K tokens", "205K tokens", "2.05M tokens"]
 
 
-def test_of_many_steps_five_are_drawn_the_first_and_the_last_among_them() -> None:
-    panels = matrices(lesion_matrix(LESIONS["eight domains, twelve steps"]()))
-    assert [panel.get_title("left") for panel in panels] == [
-        *("6.14K tokens", "61.4K tokens", "205K tokens", "2.05M tokens", "20.5M tokens"),
-        *[""] * 5,
-    ]
+@pytest.mark.parametrize(
+    ("case", "titles"),
+    [
+        ("four domains, twelve steps", ["0 tokens", "20.5K tokens", "205K tokens", "1.15M tokens", "20.5M tokens"]),
+        ("eight domains, twelve steps", ["6.14K tokens", "115K tokens", "1.15M tokens", "20.5M tokens"]),
+    ],
+)
+def test_of_many_steps_as_many_are_drawn_as_fit_the_first_and_the_last_among_them(case: str, titles: list[str]) -> None:
+    figure = lesion_matrix(LESIONS[case]())
+    assert figure.get_figwidth() == 7
+    assert [panel.get_title("left") for panel in matrices(figure)] == [*titles, *[""] * len(titles)]
 
 
 def test_the_rows_are_the_regions_and_the_columns_who_feels_their_loss() -> None:
@@ -147,7 +152,7 @@ def test_effects_over_time_have_their_intervals_and_the_band_of_random_masks() -
                 np.testing.assert_allclose([drawn.min(), drawn.max()], [least, most])
         (marks,) = named(panel, "_counts")
         assert len(np.asarray(marks.get_xdata())) == int(here["counts"].sel(domain=domain).sum())
-        assert panel.get_ylabel() == {"margin": "nats", "loss": "nats/token"}[measure]
+        assert panel.get_ylabel() == {"margin": "margin\n(nats)", "loss": "held-out loss\n(nats/token)"}[measure]
     assert int(found["counts"].sel(measure="margin", lesioned="math", domain="math").sum()) == 12
     colors = {line.get_color() for panel in figure.axes[2:4] for line in named(panel, "_own")}
     assert {to_hex(str(color)) for color in colors} == {"#d55e00"}

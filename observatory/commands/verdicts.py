@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 
 def import_(logbook: Path, results: list[Path], step: int | None = None, model: str = "") -> None:
@@ -23,17 +24,19 @@ def import_(logbook: Path, results: list[Path], step: int | None = None, model: 
     print(*benchmarks.lines(), sep="\n")
 
 
-def plot(logbook: Path, out: Path = Path("figures")) -> None:
+def plot(logbook: Path, out: Path = Path("figures"), style: Literal["screen", "page", "column"] = "screen") -> None:
     """Draw the figures of a logbook as PNG and SVG.
 
     Args:
         logbook: the logbook, of a finished or a running run.
         out: the folder for the figures.
+        style: what they are drawn for: a screen, both columns of a page (7 inches), or one column of it (3.4 inches).
     """
     from observatory.record.logbook import open_logbook
     from observatory.review.plot import plot
+    from observatory.review.style import SHEETS
 
-    for path in plot(open_logbook(logbook), out):
+    for path in plot(open_logbook(logbook), out, SHEETS[style]):
         print(path)
 
 

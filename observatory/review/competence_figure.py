@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from observatory.review.competence import CHANCE, MEASURES, competence, competence_steps
-from observatory.review.style import INK, PALE, Look, legend, looks, style
+from observatory.review.style import INK, PALE, SCREEN, Look, Sheet, legend, looks, style
 from observatory.review.token_axis import TokenAxis, between_gaps
 
 _LABELS = {
@@ -22,30 +22,33 @@ _LABELS = {
     "loss": "held-out loss (nats/token)",
 }
 
-_MOST_TICKS = 4
+_LEAST = 2.0
+"""Inches across for a panel with its label."""
 
 
-def competence_figure(logbook: xr.Dataset, width: float = 7.0) -> Figure:
+def competence_figure(logbook: xr.Dataset, sheet: Sheet = SCREEN) -> Figure:
     """A panel a measure, a line a domain; the means of a domain's tasks, or of its texts."""
     found = competence(logbook)
     axis = TokenAxis.of(competence_steps(logbook))
     domains = [str(domain) for domain in found["domain"].values]
     look = looks(domains)
-    with style():
-        figure = Figure(figsize=(width, 1), layout="constrained")
-        panels = figure.subplots(1, len(MEASURES), squeeze=False)[0]
-        for panel, measure in zip(panels, MEASURES, strict=True):
+    across = len(MEASURES) if sheet.across(len(MEASURES), _LEAST) == len(MEASURES) else 1
+    height = 2.2 if across > 1 else 1.6 * len(MEASURES)
+    with style(sheet):
+        figure = Figure(figsize=(sheet.width, 1), layout="constrained")
+        panels = figure.subplots(len(MEASURES) // across, across, sharex=True, squeeze=False)
+        for panel, measure in zip(panels.flat, MEASURES, strict=True):
             _panel(panel, axis, found, measure, look)
             panel.set_ylabel(_LABELS[measure])
             axis.draw_missed(panel)
+        for panel in panels[-1]:
             axis.draw(panel)
-            _thin_out(panel)
         marks: dict[str, Artist] = {
             domain: Line2D([], [], color=look[domain].color, marker=look[domain].marker) for domain in domains
         }
         above = legend(figure, "outside upper left", marks)
         below = legend(figure, "outside lower left", _key(found, axis, look[domains[0]]))
-        figure.set_figheight(2.2 + above + below)
+        figure.set_figheight(height + above + below)
     return figure
 
 
@@ -75,13 +78,6 @@ def _panel(panel: Axes, axis: TokenAxis, found: xr.Dataset, measure: str, look: 
         )
     if measure == "accuracy":
         panel.set_ylim(-0.02, 1.02)
-
-
-def _thin_out(panel: Axes) -> None:
-    """A third of a page has no room for as many ticks as half of one."""
-    ticks, labels = panel.get_xticks(), [label.get_text() for label in panel.get_xticklabels()]
-    if len(ticks) > _MOST_TICKS:
-        panel.set_xticks(ticks[::2], labels[::2])
 
 
 def _key(found: xr.Dataset, axis: TokenAxis, look: Look) -> dict[str, Artist]:

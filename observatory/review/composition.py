@@ -17,13 +17,13 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from observatory.observation import Array
 from observatory.review.circuit_record import Choice, circuit_record, looked
-from observatory.review.style import MUTED, PALE, legend, plain, style
+from observatory.review.style import MUTED, PALE, SCREEN, Sheet, legend, letters, plain, style
 from observatory.review.token_axis import TokenAxis
 
 _MIDDLE = "#E69F00"
 
 
-def composition(logbook: xr.Dataset, choice: Choice | None = None) -> Figure:
+def composition(logbook: xr.Dataset, choice: Choice | None = None, sheet: Sheet = SCREEN) -> Figure:
     """The share of a region's units in each layer: a panel a domain, layers upwards; and their mean layer."""
     choice = choice or Choice()
     record, axis = circuit_record(logbook, choice), TokenAxis.of(looked(logbook))
@@ -32,12 +32,12 @@ def composition(logbook: xr.Dataset, choice: Choice | None = None) -> Figure:
     most = float(np.nanmax(shares, initial=0.0)) or 1.0
     columns = min(len(record.domains), 2)
     rows = ceil(len(record.domains) / columns)
-    with style():
-        figure = Figure(figsize=(0.6 + 3.2 * columns, 0.9 + 1.3 * rows), layout="constrained")
+    with style(sheet):
+        figure = Figure(figsize=(sheet.width, 0.9 + 1.3 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for place, (panel, domain) in enumerate(zip(panels.flat, record.domains, strict=False)):
             mesh = _domain(panel, axis, shares[:, place], most)
-            panel.set_title(fill(plain(domain), 32))
+            panel.set_title(fill(plain(domain), letters(0.6 * sheet.width / columns)))
         for panel in list(panels.flat)[len(record.domains) :]:
             panel.set_axis_off()
         for panel in list(panels.flat)[len(record.domains) - columns : len(record.domains)]:
@@ -49,7 +49,8 @@ def composition(logbook: xr.Dataset, choice: Choice | None = None) -> Figure:
         figure.colorbar(
             mesh,
             ax=panels,
-            aspect=12 * rows,
+            location=sheet.bar,
+            aspect=12 * rows if sheet.bar == "right" else 30,
             format=PercentFormatter(1.0, decimals=0),
             label=f"share of the region's\n{choice.space} units in the layer",
         )

@@ -11,11 +11,11 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from observatory.review.style import plain, style
+from observatory.review.style import SCREEN, Sheet, letters, plain, style
 from observatory.review.token_axis import TokenAxis
 
 
-def layers(logbook: xr.Dataset, space: str = "mlp", pooling: str = "mean") -> Figure:
+def layers(logbook: xr.Dataset, space: str = "mlp", pooling: str = "mean", sheet: Sheet = SCREEN) -> Figure:
     """The emergence index of regions chosen within one layer: a panel a domain, layers upwards, one colour scale."""
     index = logbook["contrast_index_by_layer"].sel(space=space, pooling=pooling)
     domains = [str(name) for name in index["domain"].values]
@@ -23,8 +23,8 @@ def layers(logbook: xr.Dataset, space: str = "mlp", pooling: str = "mean") -> Fi
     axis = TokenAxis.of(logbook)
     columns = min(len(domains), 2)
     rows = ceil(len(domains) / columns)
-    with style():
-        figure = Figure(figsize=(0.6 + 3.2 * columns, 0.9 + 1.65 * rows), layout="constrained")
+    with style(sheet):
+        figure = Figure(figsize=(sheet.width, 0.9 + min(1.65, 0.5 * sheet.width) * rows), layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for panel, domain in zip(panels.flat, domains, strict=False):
             mesh = panel.pcolormesh(
@@ -36,7 +36,7 @@ def layers(logbook: xr.Dataset, space: str = "mlp", pooling: str = "mean") -> Fi
                 rasterized=True,
             )
             panel.set_facecolor("#DDDDDD")
-            panel.set_title(fill(plain(domain), 32))
+            panel.set_title(fill(plain(domain), letters(0.6 * sheet.width / columns)))
             panel.yaxis.set_major_locator(MaxNLocator(integer=True))
         for panel in list(panels.flat)[len(domains) :]:
             panel.set_axis_off()
@@ -48,7 +48,8 @@ def layers(logbook: xr.Dataset, space: str = "mlp", pooling: str = "mean") -> Fi
         figure.colorbar(
             mesh,
             ax=panels,
-            aspect=12 * rows,
+            location=sheet.bar,
+            aspect=12 * rows if sheet.bar == "right" else 30,
             label=f"emergence index $E$\nwithin the layer\n({space} units, {pooling} pooling)",
         )
     return figure

@@ -14,12 +14,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from observatory.review.lesion_effects import MEASURES, LesionCriteria, lesion_effects
-from observatory.review.style import INK, MUTED, PALE, legend, short, style
+from observatory.review.style import INK, MUTED, PALE, SCREEN, Sheet, legend, short, small, style
 from observatory.review.token_axis import count_of
 
 _MOST = 5
-_CELL = 0.2
-"""Inches, at least."""
+_LEAST = 0.75
+"""Inches across for a matrix, under the number of tokens."""
+_APART = 0.1
+_BAR = 0.8
 _COLORS = "RdBu_r"
 LABELS = {
     "margin": "effect on the margins\nof tasks (nats)",
@@ -28,21 +30,21 @@ LABELS = {
 
 
 def lesion_matrix(
-    logbook: xr.Dataset, criteria: LesionCriteria | None = None, name: str = "lesions", width: float = 7.0
+    logbook: xr.Dataset, criteria: LesionCriteria | None = None, name: str = "lesions", sheet: Sheet = SCREEN
 ) -> Figure:
     """A row a measure and a column a step, up to five of those at which something is known, the last among them."""
     found = lesion_effects(logbook, criteria, name)
-    shown = _shown(found)
+    domains = [str(domain) for domain in found["domain"].values]
+    beside = 0.35 + 0.0107 * sheet.small * max(len(short(domain)) for domain in domains)
+    room = sheet.width - beside - (_BAR if sheet.bar == "right" else 0.1)
+    least = 0.0175 * sheet.small * len(domains)
+    shown = _shown(found, max(1, min(_MOST, int(room / max(least + _APART, _LEAST)))))
     found = found.isel(step=shown)
     measures = [measure for measure in MEASURES if np.isfinite(found["effect"].sel(measure=measure)).any()]
     measures = measures or list(MEASURES)[:1]
-    domains = [str(domain) for domain in found["domain"].values]
-    beside = 0.35 + 0.075 * max(len(short(domain)) for domain in domains)
-    side = max(_CELL * len(domains), min(1.35, (width - beside - 1.1) / len(shown)))
-    with style():
-        figure = Figure(
-            figsize=(max(beside + 1.4 + side * len(shown), 3.5), 1), layout=ConstrainedLayoutEngine(compress=True)
-        )
+    side = max(least, min(1.35, room / len(shown) - _APART))
+    with style(sheet):
+        figure = Figure(figsize=(sheet.width, 1), layout=ConstrainedLayoutEngine(compress=True))
         panels = figure.subplots(len(measures), len(shown), squeeze=False)
         for row, measure in zip(panels, measures, strict=True):
             lowest = measure == measures[-1]
@@ -54,23 +56,32 @@ def lesion_matrix(
                 _matrix(panel, effect[place], here["counts"].transpose("step", ...).values[place], norm)
                 _names(panel, domains, left=not place, below=lowest)
             row[0].set_ylabel("region of")
-            figure.colorbar(ScalarMappable(norm, _COLORS), ax=list(row), label=LABELS[measure], aspect=12, pad=0.02)
+            figure.colorbar(
+                ScalarMappable(norm, _COLORS),
+                ax=list(row),
+                label=LABELS[measure],
+                location=sheet.bar,
+                aspect=12 if sheet.bar == "right" else 25,
+                pad=0.02,
+            )
         for panel, step, tokens in zip(panels[0], found["step"].values, found["tokens"].values, strict=True):
-            panel.set_title(_when(int(step), int(tokens), bool(found["tokens"].max() > 0)), fontsize=8)
+            panel.set_title(_when(int(step), int(tokens), bool(found["tokens"].max() > 0)), fontsize=sheet.text)
         for panel in panels[-1]:
             panel.set_xlabel("felt by")
         below = legend(figure, "outside lower left", _key(found), _said(found, criteria or LesionCriteria()))
-        figure.set_figheight((side + 0.3) * len(measures) + beside + 0.5 + below)
+        bars = 0.0 if sheet.bar == "right" else 0.6 * len(measures)
+        figure.set_figheight((side + 0.3) * len(measures) + beside + 0.5 + bars + below)
     return figure
 
 
-def _shown(found: xr.Dataset) -> list[int]:
+def _shown(found: xr.Dataset, most: int) -> list[int]:
     """Evenly among the steps at which an effect is known; where there is none, the last."""
     known = np.isfinite(found["effect"].sel(against="matched").transpose("step", ...).values)
     places = np.flatnonzero(known.reshape(len(known), -1).any(1))
     if not places.size:
         return [found.sizes["step"] - 1]
-    chosen = np.unique(np.round(np.linspace(0, places.size - 1, min(places.size, _MOST))).astype(int))
+    at = np.linspace(places.size - 1, 0, min(places.size, most))  # the last, if there is room for one alone
+    chosen = np.unique(np.round(at).astype(int))
     return [int(place) for place in places[chosen]]
 
 
@@ -92,7 +103,7 @@ def _names(panel: Axes, domains: list[str], left: bool, below: bool) -> None:
     places = range(len(domains))
     panel.set_xticks(places, names if below else [], rotation=90)
     panel.set_yticks(places, names if left else [])
-    panel.tick_params(length=0, labelsize=7)
+    panel.tick_params(length=0, labelsize=small())
 
 
 def _when(step: int, tokens: int, known: bool) -> str:

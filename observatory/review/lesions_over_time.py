@@ -14,36 +14,35 @@ from matplotlib.patches import Patch
 
 from observatory.review.lesion_effects import MEASURES, LesionCriteria, lesion_effects, lesion_steps
 from observatory.review.lesion_table import UNITS
-from observatory.review.style import INK, MUTED, Look, legend, looks, plain, short, style
+from observatory.review.style import INK, MUTED, SCREEN, Look, Sheet, legend, letters, looks, plain, short, small, style
 from observatory.review.token_axis import TokenAxis, between_gaps
 
-_HEADINGS = {"margin": "margins of tasks", "loss": "held-out loss"}
+_LABELS = {"margin": "margin", "loss": "held-out loss"}
 _LETTERS = 24
 """Of a domain's name."""
 
 
 def lesions_over_time(
-    logbook: xr.Dataset, criteria: LesionCriteria | None = None, name: str = "lesions", width: float = 7.0
+    logbook: xr.Dataset, criteria: LesionCriteria | None = None, name: str = "lesions", sheet: Sheet = SCREEN
 ) -> Figure:
     """A row a domain, a column a measure; grey is where random masks in the place of the region would lie."""
     found = lesion_effects(logbook, criteria, name)
     axis = TokenAxis.of(lesion_steps(logbook, name))
     domains = [str(domain) for domain in found["lesioned"].values]
     look = looks(domains)
-    with style():
-        figure = Figure(figsize=(width, 1), layout="constrained")
+    with style(sheet):
+        figure = Figure(figsize=(sheet.width, 1), layout="constrained")
         panels = figure.subplots(len(domains), len(MEASURES), sharex=True, sharey="col", squeeze=False)
         for domain, row in zip(domains, panels, strict=True):
             for measure, panel in zip(MEASURES, row, strict=True):
-                _effects(panel, axis, found.sel(measure=measure, lesioned=domain), look[domain])
+                _effects(panel, axis, found.sel(measure=measure, lesioned=domain), look[domain], 0.38 * sheet.width)
             row[0].set_title(short(domain, _LETTERS), color=look[domain].color)
         for measure, column in zip(MEASURES, panels.T, strict=True):
-            column[0].set_title(_HEADINGS[measure], loc="right", weight="normal", fontsize=8)
             least = 1.2 * found.attrs[measure]
             low, high = column[0].get_ylim()
             column[0].set_ylim(min(low, -least), max(high, least))
             for panel in column:
-                panel.set_ylabel(UNITS[measure])
+                panel.set_ylabel(f"{_LABELS[measure]}\n({UNITS[measure]})")
             axis.draw(column[-1])
         entries = _key(found, look[domains[0]])
         below = legend(figure, "outside lower left", entries, _said(found))
@@ -51,7 +50,8 @@ def lesions_over_time(
     return figure
 
 
-def _effects(panel: Axes, axis: TokenAxis, here: xr.Dataset, look: Look) -> None:
+def _effects(panel: Axes, axis: TokenAxis, here: xr.Dataset, look: Look, width: float) -> None:
+    """`width` is that of the panel, about, in inches."""
     at, domain = axis.positions, str(here["lesioned"].item())
     matched = here.sel(against="matched")
     band = here["of_masks"].sel(domain=domain).values
@@ -79,11 +79,11 @@ def _effects(panel: Axes, axis: TokenAxis, here: xr.Dataset, look: Look) -> None
         panel.text(
             0.5,
             0.75,
-            fill(plain(_why(here)), 44),
+            fill(plain(_why(here)), letters(width)),
             transform=panel.transAxes,
             ha="center",
             va="center",
-            fontsize=7,
+            fontsize=small(),
             color=MUTED,
         )
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from observatory.review.evidence import LEVELS
-from observatory.review.style import INK, MUTED, Look, short
+from observatory.review.style import INK, MUTED, Look, short, small
 from observatory.review.token_axis import TokenAxis
 from observatory.review.verdict import Episode, Verdict
 from observatory.review.wording import standing
@@ -31,13 +31,13 @@ def draw_levels(
                 _draw(panel, axis, row, episode, until[judged.domain], look[judged.domain].color, thickness)
         if not any(judged.episodes.values()):
             at = panel.get_yaxis_transform()
-            panel.text(0.02, row, standing(judged), transform=at, color=MUTED, size=7, va="center_baseline")
+            panel.text(0.02, row, standing(judged), transform=at, color=MUTED, size=small(), va="center_baseline")
     panel.set_label("levels")
     panel.set_ylim(len(verdicts) - 0.4, -0.6)
     panel.set_yticks(range(len(verdicts)), [short(judged.domain) for judged in verdicts])
     panel.tick_params(axis="y", length=0)
     panel.spines["left"].set_visible(False)
-    panel.set_title("verdict, over all readouts", size=7, weight="normal", pad=2)
+    panel.set_title("verdict, over all readouts", size=small(), weight="normal", pad=2)
 
 
 def key() -> dict[str, Artist]:

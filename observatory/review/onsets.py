@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from observatory.review.emergence import Emergence, Onset, emergence
 from observatory.review.evidence import LEVELS, Criteria
 from observatory.review.rise import ChangePoint, Sigmoid
-from observatory.review.style import INK, MUTED, PALE, Look, legend, looks, short, style
+from observatory.review.style import INK, MUTED, PALE, SCREEN, Look, Sheet, legend, looks, short, small, style
 from observatory.review.token_axis import TokenAxis
 from observatory.review.verdict import UNKNOWN, Episode, Verdict
 from observatory.review.wording import ABSENT, explained, sequence, standing
@@ -40,14 +40,14 @@ _EARLIER: dict[str, Any] = {"marker": "<", "markersize": 6, "linestyle": ""}
 _LOST: dict[str, Any] = {"marker": "x", "markersize": 5, "linestyle": ""}
 
 
-def onsets(logbook: xr.Dataset, criteria: Criteria | None = None, width: float = 7.0) -> Figure:
+def onsets(logbook: xr.Dataset, criteria: Criteria | None = None, sheet: Sheet = SCREEN) -> Figure:
     """A row a domain, the earliest first: between which observations it emerged, and when its E rose."""
     judged = emergence(logbook, criteria)
     axis = TokenAxis.of(logbook)
     look = looks([one.domain for one in judged.verdicts])
     rows = sorted(judged.verdicts, key=lambda one: _when(judged, one))
-    with style():
-        figure = Figure(figsize=(width, 1.0), layout="constrained")
+    with style(sheet):
+        figure = Figure(figsize=(sheet.width, 1.0), layout="constrained")
         panel = figure.subplots()
         for row, one in enumerate(rows):
             _row(panel, axis, row, one, judged.onsets.get(one.domain), look[one.domain])
@@ -59,7 +59,7 @@ def onsets(logbook: xr.Dataset, criteria: Criteria | None = None, width: float =
         beside = panel.twinx()
         beside.set_ylim(panel.get_ylim())
         beside.set_yticks(range(len(rows)), [_beside(one, judged.onsets.get(one.domain)) for one in rows])
-        beside.tick_params(axis="y", length=0, labelsize=7)
+        beside.tick_params(axis="y", length=0, labelsize=small())
         axis.draw_missed(panel)
         axis.draw(panel, _start(panel, axis))
         above = legend(figure, "outside upper left", {**_key(judged), **axis.key()})

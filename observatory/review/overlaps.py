@@ -21,16 +21,19 @@ from observatory.observation import Array
 from observatory.record.console import human
 from observatory.review.circuit_record import Choice, circuit_record, looked
 from observatory.review.overlap import Tasks, present
-from observatory.review.style import INK, MUTED, PALE, legend, looks, plain, short, style
+from observatory.review.style import INK, MUTED, PALE, SCREEN, Sheet, legend, looks, plain, short, style
 from observatory.review.token_axis import TokenAxis
 
 _MOST = 5
-_COLUMNS = 3
 _SIDE = 1.95
-"""Inches."""
+"""Inches of a matrix, at most."""
+_LEAST = 1.3
+_NAMES = 0.75
+"""Inches for the names of domains."""
+_BAR = 0.6
 
 
-def overlaps(logbook: xr.Dataset, choice: Choice | None = None) -> Figure:
+def overlaps(logbook: xr.Dataset, choice: Choice | None = None, sheet: Sheet = SCREEN) -> Figure:
     """A panel a step, from the first with two tasks done; formats are marked beside, and order each domain's tasks.
 
     The twins are shown for the tasks done at the last step. The scale is a square root.
@@ -49,11 +52,14 @@ def overlaps(logbook: xr.Dataset, choice: Choice | None = None) -> Figure:
     values = {title: _off_diagonal(matrix)[np.ix_(order, order)] for title, matrix in shown.items()}
     most = max(float(np.nanmax(matrix, initial=0.0)) for matrix in values.values()) or 1.0
     norm, colors = PowerNorm(0.5, 0.0, most), mpl.colormaps["magma_r"]
-    columns = min(len(values), _COLUMNS)
+    room = sheet.width - _NAMES - (_BAR if sheet.bar == "right" else 0)
+    columns = max(1, min(len(values), 3, int(room / _LEAST)))
+    side = min(_SIDE, room / columns)
     rows = ceil(len(values) / columns)
-    with style():
+    with style(sheet):
+        below = 0.0 if sheet.bar == "right" else _BAR
         figure = Figure(
-            figsize=(_SIDE * columns + 1.3, (_SIDE + 0.3) * rows), layout=ConstrainedLayoutEngine(compress=True)
+            figsize=(sheet.width, (side + 0.3) * rows + below), layout=ConstrainedLayoutEngine(compress=True)
         )
         panels = figure.subplots(rows, columns, squeeze=False)
         for panel in list(panels.flat)[len(values) :]:
@@ -61,10 +67,10 @@ def overlaps(logbook: xr.Dataset, choice: Choice | None = None) -> Figure:
         for panel, (title, matrix) in zip(panels.flat, values.items(), strict=False):
             panel.imshow(np.ma.masked_invalid(matrix.clip(0)), norm=norm, cmap=colors, interpolation="none")
             _missing(panel, ~present(matrix))
-            _labels(panel, record.tasks, order, panel in panels[:, 0])
+            _labels(panel, record.tasks, order, side, panel in panels[:, 0])
             panel.set_title(title)
         label = f"overlap above chance, {choice.share:g} of\nthe {choice.space} units (square-root scale)"
-        figure.colorbar(ScalarMappable(norm, colors), ax=panels, label=label, shrink=0.8, aspect=20)
+        figure.colorbar(ScalarMappable(norm, colors), ax=panels, label=label, location=sheet.bar, shrink=0.8, aspect=20)
         figure.set_figheight(figure.get_figheight() + legend(figure, "outside lower left", _entries(record.tasks)))
     return figure
 
@@ -105,9 +111,9 @@ def _missing(panel: Axes, gone: Array) -> None:
         panel.add_patch(Rectangle((place - 0.5, place - 0.5), 1, 1, **look))
 
 
-def _labels(panel: Axes, tasks: Tasks, order: Array, named: bool) -> None:
+def _labels(panel: Axes, tasks: Tasks, order: Array, side: float, named: bool) -> None:
     """Domains by squares, and by name beside the first panel of a row; formats by marks between."""
-    count, row = len(order), _SIDE * 72 / len(order)
+    count, row = len(order), side * 72 / len(order)
     domains, formats = ([labels[i] for i in order] for labels in (tasks.domains, tasks.formats))
     middles = []
     for domain in dict.fromkeys(domains):

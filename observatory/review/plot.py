@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import xarray as xr
 from matplotlib.figure import Figure
@@ -23,18 +24,24 @@ from observatory.review.overlaps import overlaps
 from observatory.review.stability import nothing_to_compare, stability
 from observatory.review.strength import strength
 from observatory.review.structure import structure
-from observatory.review.style import style
+from observatory.review.style import SCREEN, Sheet, style
+
+
+class Draw(Protocol):
+    """Makes a figure of a logbook."""
+
+    def __call__(self, logbook: xr.Dataset, /, *, sheet: Sheet = SCREEN) -> Figure: ...
 
 
 @dataclass(frozen=True)
 class Drawing:
     """A figure, and why a logbook does not suffice for it, if so."""
 
-    draw: Callable[[xr.Dataset], Figure]
+    draw: Draw
     lacking: Callable[[xr.Dataset], str | None]
 
 
-def plot(logbook: xr.Dataset, folder: str | Path) -> list[Path]:
+def plot(logbook: xr.Dataset, folder: str | Path, sheet: Sheet = SCREEN) -> list[Path]:
     """Writes each figure as PNG and SVG and returns the files."""
     if not logbook.sizes.get("step"):
         raise ValueError("the logbook holds no observation yet, so there is nothing to draw")
@@ -50,10 +57,10 @@ def plot(logbook: xr.Dataset, folder: str | Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name in (name for name, reason in lacks.items() if not reason):
-        figure = FIGURES[name].draw(logbook)
+        figure = FIGURES[name].draw(logbook, sheet=sheet)
         for suffix in (".png", ".svg"):
             written.append(folder / f"{name}{suffix}")
-            with style():  # what an SVG makes of text is settled when it is written
+            with style(sheet):  # what an SVG makes of text is settled when it is written
                 figure.savefig(written[-1])
     return written
 

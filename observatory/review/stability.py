@@ -12,8 +12,11 @@ from matplotlib.lines import Line2D
 from observatory.observation import Array
 from observatory.review.circuit_record import Choice, CircuitRecord, circuit_record, looked, no_circuits
 from observatory.review.persistence import to_final, to_previous
-from observatory.review.style import INK, MUTED, Look, legend, looks, style
+from observatory.review.style import INK, MUTED, SCREEN, Look, Sheet, legend, looks, style
 from observatory.review.token_axis import TokenAxis
+
+_LEAST = 2.5
+"""Inches across for a panel with its share of the labels."""
 
 
 def nothing_to_compare(logbook: xr.Dataset) -> str | None:
@@ -23,7 +26,7 @@ def nothing_to_compare(logbook: xr.Dataset) -> str | None:
     return "circuits were looked for at one step alone" if looked(logbook).sizes["step"] < 2 else None
 
 
-def stability(logbook: xr.Dataset, choice: Choice | None = None) -> Figure:
+def stability(logbook: xr.Dataset, choice: Choice | None = None, sheet: Sheet = SCREEN) -> Figure:
     """Two panels, against the step before and against the last; lines are means over the tasks done of a domain."""
     choice = choice or Choice()
     record = circuit_record(logbook, choice)
@@ -34,30 +37,34 @@ def stability(logbook: xr.Dataset, choice: Choice | None = None) -> Figure:
         "with the last recorded step": to_final(record, share, done),
     }
     look = looks(record.domains)
-    with style():
-        figure = Figure(figsize=(7.0, 2.2), layout="constrained")
-        panels = figure.subplots(1, 2, sharex=True, sharey=True)
-        for panel, (title, values) in zip(panels, compared.items(), strict=True):
+    across = sheet.across(len(compared), _LEAST)
+    height = 2.2 * len(compared) / across
+    with style(sheet):
+        figure = Figure(figsize=(sheet.width, height), layout="constrained")
+        panels = figure.subplots(len(compared) // across, across, sharex=True, sharey=True, squeeze=False)
+        for panel, (title, values) in zip(panels.flat, compared.items(), strict=True):
             panel.set_title(title)
             panel.axhline(0, color=MUTED, linewidth=0.8, zorder=1)
             for domain, drawn in look.items():
                 _domain(panel, axis, record, domain, values, halves, drawn)
             axis.draw_missed(panel)
-            axis.draw(panel)
             if not np.isfinite(values).any():
                 panel.text(
                     0.5, 0.5, "no task is done at two steps", color=MUTED, ha="center", transform=panel.transAxes
                 )
-        panels[0].set_ylim(-0.08, 1.02)
-        panels[0].set_ylabel(
-            f"overlap of a task's circuits\nabove chance ({choice.share:g} of\nthe {choice.space} units)"
-        )
+        panels[0, 0].set_ylim(-0.08, 1.02)
+        for panel in panels[-1]:
+            axis.draw(panel)
+        for panel in panels[:, 0]:
+            panel.set_ylabel(
+                f"overlap of a task's circuits\nabove chance ({choice.share:g} of\nthe {choice.space} units)"
+            )
         marks: dict[str, Artist] = {
             domain: Line2D([], [], color=drawn.color, marker=drawn.marker) for domain, drawn in look.items()
         }
         above = legend(figure, "outside upper left", marks)
         below = legend(figure, "outside lower left", _key(axis))
-        figure.set_figheight(2.2 + above + below)
+        figure.set_figheight(height + above + below)
     return figure
 
 

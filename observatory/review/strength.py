@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 
 import numpy as np
 import xarray as xr
@@ -16,7 +17,7 @@ from scipy import stats
 from observatory.observation import Array
 from observatory.review.evidence import LEVELS, READOUT, Criteria, evidence, lacking, observations
 from observatory.review.levels import draw_levels, key
-from observatory.review.style import INK, MUTED, PALE, Look, legend, looks, style
+from observatory.review.style import INK, MUTED, PALE, SCREEN, Look, Sheet, legend, looks, style
 from observatory.review.token_axis import TokenAxis, between_gaps
 from observatory.review.verdict import UNKNOWN, verdict
 from observatory.review.wording import explained
@@ -26,16 +27,23 @@ _TICKS = (-10, -5, -2, -1, -0.5, -0.2, 0, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 _LINEAR = 0.2
 """Up to here the axis is linear, if any index is so large that a line at the floor would lie on that at 0."""
 _LARGE = 1.0
+_LEAST = 2.5
+"""Inches across for a panel with its share of the labels."""
 _SMOOTH = 0.9 / np.log(10)
 """The length of the linear part, in decades, with which the curve of the axis has no bend."""
 
 
 def strength(
-    logbook: xr.Dataset, space: str = "mlp", poolings: Sequence[str] | None = None, criteria: Criteria | None = None
+    logbook: xr.Dataset,
+    space: str = "mlp",
+    poolings: Sequence[str] | None = None,
+    criteria: Criteria | None = None,
+    sheet: Sheet = SCREEN,
 ) -> Figure:
     """A panel a pooling: E with its interval, what it is held against, and the levels that are confirmed; the loss.
 
-    A figure of one pooling is half as wide. Without the nulls that a verdict takes, the figure says which are lacking.
+    On a narrow sheet poolings stand below one another. Without the nulls that a verdict takes, the figure says which
+    are lacking.
     """
     criteria = criteria or Criteria()
     looked, _ = observations(logbook)
@@ -46,13 +54,18 @@ def strength(
     has_loss = "train_loss" in logbook and bool(np.isfinite(logbook["train_loss"]).any())
     axis, look = TokenAxis.of(logbook), looks(domains)
     verdicts = [] if found is None else [verdict(found, domain) for domain in domains]
-    heights = [2.3, *([0.25 + 0.14 * len(domains)] if verdicts else []), *([0.7] if has_loss else [])]
-    with style():
-        figure = Figure(figsize=(3.5 * len(poolings), sum(heights)), layout="constrained")
-        panels = figure.subplots(
-            len(heights), len(poolings), sharex=True, sharey="row", squeeze=False, height_ratios=heights
-        )
-        for pooling, column in zip(poolings, panels.T, strict=True):
+    across = sheet.across(len(poolings), _LEAST)
+    down = ceil(len(poolings) / across)
+    block = [2.3, *([0.25 + 0.14 * len(domains)] if verdicts else [])]
+    heights = [*block * down, *([0.7] if has_loss else [])]
+    with style(sheet):
+        figure = Figure(figsize=(sheet.width, sum(heights)), layout="constrained")
+        panels = figure.subplots(len(heights), across, sharex=True, sharey="row", squeeze=False, height_ratios=heights)
+        blocks = panels[: len(block) * down].reshape(down, len(block), across).swapaxes(1, 2).reshape(-1, len(block))
+        for column in blocks[len(poolings) :]:
+            for panel in column:
+                panel.set_axis_off()
+        for pooling, column in zip(poolings, blocks, strict=False):
             column[0].set_title(_POOLINGS.get(pooling, pooling))
             index = logbook["contrast_index"].sel(space=space, pooling=pooling)
             if found is None:
@@ -63,11 +76,13 @@ def strength(
                 _nulls(column[0], axis, here, looked.sizes["twin"], look)
                 draw_levels(column[1], axis, verdicts, _last_known(found), look)
             axis.draw_missed(column[0])
+        for panel in panels[-1]:
             if has_loss:
                 loss = logbook["train_loss"].values
-                column[-1].plot(axis.positions, loss, color=INK, marker=".", markevery=axis.marked(loss))
-            axis.draw(column[-1])
-        _scale(panels[0, 0])
+                panel.plot(axis.positions, loss, color=INK, marker=".", markevery=axis.marked(loss))
+            axis.draw(panel)
+        for panel in blocks[::across, 0]:
+            _scale(panel)
         if has_loss:
             panels[-1, 0].set_ylabel("training loss\n(nats/token)")
         marks: dict[str, Artist] = {

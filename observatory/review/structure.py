@@ -21,11 +21,13 @@ from observatory.review.circuits import CircuitReport, circuits
 from observatory.review.relabelling import Chance
 from observatory.review.sharing import Clustering, Effect, Sharing
 from observatory.review.sharing_verdict import BY_DOMAIN, BY_FORMAT
-from observatory.review.style import INK, MUTED, PALE, legend, looks, style
+from observatory.review.style import INK, MUTED, PALE, SCREEN, Sheet, legend, looks, style
 from observatory.review.token_axis import TokenAxis, between_gaps
 from observatory.review.verdict import UNKNOWN
 
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+_PANEL = 2.5
+"""Inches across for a panel with its share of the labels."""
 _P_TICKS = (1, 0.1, 0.01, 0.001, 0.0001)
 _DOMAIN: dict[str, Any] = {"color": INK, "marker": "o", "linestyle": "-"}
 _FORMAT: dict[str, Any] = {"color": "#8C6D31", "marker": "s", "linestyle": (0, (4, 1.5))}
@@ -50,23 +52,25 @@ _EFFECTS = (
 )
 
 
-def structure(logbook: xr.Dataset, choice: Choice | None = None) -> Figure:
+def structure(logbook: xr.Dataset, choice: Choice | None = None, sheet: Sheet = SCREEN) -> Figure:
     """Six panels: both effects, how likely by chance, clusters, how much there is to compare, the published ratio."""
     report = circuits(logbook, choice, sweep=False)
     axis = TokenAxis.of(looked(logbook))
     found = [report.sharing(step) for step in report.steps]
-    with style():
-        figure = Figure(figsize=(7.0, 4.6), layout="constrained")
-        panels = figure.subplots(3, 2, sharex=True)
-        for panel, one in zip(panels[0], _EFFECTS, strict=True):
+    across = sheet.across(2, _PANEL)
+    height = 4.6 if across > 1 else 7.2
+    with style(sheet):
+        figure = Figure(figsize=(sheet.width, height), layout="constrained")
+        panels = figure.subplots(6 // across, across, sharex=True, squeeze=False)
+        effect, by_format, chance, clustered, done, ratio = panels.flat
+        for panel, one in zip((effect, by_format), _EFFECTS, strict=True):
             _effect(panel, axis, report, found, one)
-        _chance(panels[1, 0], axis, found, report.choice.alpha)
-        _clusters(panels[1, 1], axis, found)
-        _done(panels[2, 0], axis, report)
-        _ratio(panels[2, 1], axis, found)
-        for panel in panels[0]:
             axis.draw_missed(panel)
-        for panel in panels[2]:
+        _chance(chance, axis, found, report.choice.alpha)
+        _clusters(clustered, axis, found)
+        _done(done, axis, report)
+        _ratio(ratio, axis, found)
+        for panel in panels[-1]:
             axis.draw(panel)
         look = looks(report.record.domains)
         marks: dict[str, Artist] = {
@@ -74,7 +78,7 @@ def structure(logbook: xr.Dataset, choice: Choice | None = None) -> Figure:
         }
         above = legend(figure, "outside upper left", marks)
         below = legend(figure, "outside lower left", _key(report, axis), [_said(report)])
-        figure.set_figheight(4.6 + above + below)
+        figure.set_figheight(height + above + below)
     return figure
 
 

@@ -14,20 +14,51 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 
 # Okabe and Ito's palette, told apart under every common colour blindness.
 _FIXED = {"language": "#0072B2", "math": "#D55E00", "social": "#009E73", "physical": "#CC79A7"}
 _SPARE = ("#E69F00", "#56B4E9", "#000000", "#8C6D31", "#7F7F7F", "#5A3D8A")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
-_LETTERS_AN_INCH = 16.3
-"""Of the figures' text, on the average."""
+_LETTERS_AN_INCH = 130.4
+"""Of text of one point, on the average."""
 _LONGEST = 40
 """Letters of a name in a legend."""
 INK = "#222222"
 MUTED = "#767676"
 PALE = "#E4E4E4"
 Place = Literal["outside upper left", "outside lower left"]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What a figure is drawn for: inches across, and points of text and of lines at that width."""
+
+    width: float
+    text: float
+    small: float
+    """Of notes, and of names in narrow rows."""
+    line: float
+    marker: float
+    dots: int
+    """An inch, of a PNG."""
+
+    def across(self, panels: int, least: float) -> int:
+        """How many panels stand side by side, each with so many inches at least."""
+        return max(1, min(panels, int(self.width / least)))
+
+    @property
+    def bar(self) -> Literal["right", "bottom"]:
+        """Where a colour bar takes the least room."""
+        return "right" if self.width > 5 else "bottom"
+
+
+SCREEN = Sheet(width=7.0, text=8, small=7, line=1.4, marker=3.2, dots=200)
+SHEETS: Mapping[str, Sheet] = {
+    "screen": SCREEN,
+    "page": Sheet(width=7.0, text=7, small=6, line=1.1, marker=2.7, dots=300),
+    "column": Sheet(width=3.4, text=7, small=6, line=1.0, marker=2.4, dots=300),
+}
+"""For a screen, for both columns of a page, and for one of them."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +90,19 @@ def short(name: str, letters: int = 16) -> str:
     return plain(name if len(name) <= letters else f"{name[:half].strip()}…{name[-half:].strip()}")
 
 
+def letters(inches: float) -> int:
+    """How many letters of the figure's text fit."""
+    return int(_LETTERS_AN_INCH / mpl.rcParams["font.size"] * inches)
+
+
+def small() -> float:
+    """Points of the small text of the style that is in force."""
+    return float(mpl.rcParams["legend.title_fontsize"])
+
+
 def legend_columns(labels: Sequence[str], width: float) -> int:
     """As many as fit in these inches, a column of entries each, with room for its line and the space behind it."""
-    room = int(_LETTERS_AN_INCH * width) + 4  # there is no space behind the last
+    room = letters(width) + 4  # there is no space behind the last
     fits = [1]
     for columns in range(2, len(labels) + 1):
         longest = [max(map(len, column)) for column in np.array_split(np.array(labels), columns)]
@@ -86,34 +127,40 @@ def legend(figure: Figure, place: Place, entries: Mapping[str, Artist], below: S
     )
     for text, label in zip(made.get_texts(), labels, strict=True):
         text.set_text(label)
-    sentences = "\n".join(fill(plain(text), int(1.1 * _LETTERS_AN_INCH * width)) for text in below)
+    sentences = "\n".join(fill(plain(text), letters(1.1 * width)) for text in below)
     if sentences:
-        made.set_title(sentences, FontProperties(size=7))
-    return 0.16 * ceil(len(labels) / columns) + 0.12 * len(sentences.splitlines()) + 0.1
+        made.set_title(sentences)
+    text, note = mpl.rcParams["font.size"], small()
+    return float(0.02 * text * ceil(len(labels) / columns) + 0.0172 * note * len(sentences.splitlines()) + 0.1)
 
 
 @contextmanager
-def style() -> Iterator[None]:
+def style(sheet: Sheet = SCREEN) -> Iterator[None]:
     """Quiet axes and text that stays text in an SVG."""
     with mpl.rc_context(
         {
-            "font.size": 8,
-            "axes.titlesize": 9,
+            "font.size": sheet.text,
+            "axes.titlesize": sheet.text + 1,
             "axes.titleweight": "bold",
             "axes.titlelocation": "left",
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.edgecolor": MUTED,
             "axes.labelcolor": INK,
+            "axes.labelsize": sheet.text,
             "text.color": INK,
             "xtick.color": MUTED,
             "ytick.color": MUTED,
             "xtick.labelcolor": INK,
             "ytick.labelcolor": INK,
-            "lines.linewidth": 1.4,
-            "lines.markersize": 3.2,
+            "xtick.labelsize": sheet.text,
+            "ytick.labelsize": sheet.text,
+            "lines.linewidth": sheet.line,
+            "lines.markersize": sheet.marker,
             "legend.frameon": False,
-            "figure.dpi": 200,
+            "legend.fontsize": sheet.text,
+            "legend.title_fontsize": sheet.small,
+            "figure.dpi": sheet.dots,
             "svg.fonttype": "none",
         }
     ):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import ceil, log10
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -18,6 +19,8 @@ from observatory.review.doubts import doubts
 from observatory.review.style import INK, MUTED
 
 _MOST_TICKS = 6
+_TICK = 0.055
+"""Inches across for the number at a tick, for each point of its text."""
 _MOST_MINOR = 60
 _APART = 0.015
 """How far apart two markers of a line are at least, as a share of the axis."""
@@ -108,6 +111,7 @@ class TokenAxis:
         positive = every[every > 0]
         zero = [0] if (every == 0).any() and low <= self.zero else []
         ticks = round_numbers(ceil(max(positive.min(), 10**low)), int(positive.max())) if positive.size else []
+        ticks = ticks[:: max(1, ceil(len(ticks) / _ticks_that_fit(axes)))]
         axes.set_xticks(
             [self.zero] * len(zero) + [log10(tick) for tick in ticks], [count_of(tick) for tick in zero + ticks]
         )
@@ -133,6 +137,14 @@ class TokenAxis:
         if self.doubted.size:
             made["checkpoint doubted by the doctor"] = Line2D([], [], **_DOUBTED)
         return made
+
+
+def _ticks_that_fit(axes: Axes) -> int:
+    """Before the layout is made, from the panel's share of the figure."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    inches = axes.get_position().width * figure.get_figwidth()
+    return int(np.clip(inches / (_TICK * mpl.rcParams["font.size"]), 2, _MOST_TICKS))
 
 
 def between_gaps(values: Array) -> Array:
