@@ -164,12 +164,29 @@ def test_a_replay_that_ends_early_leaves_nothing(
     settings: dict[str, Any], error: str, hub: Hub, client: Client, tmp_path: Path
 ) -> None:
     out = tmp_path / "o.h5"
-    hub.plan("GET elsewhere", *([Fault(pause=0.2)] * 2))
+    hub.plan("GET elsewhere", Fault(pause=0.2))
     with hub.watched():
         _, largest, failed = client.run(fetched_and_measured, str(out), 1e-3, settings)
     assert failed == error
     assert largest > 0
     assert left(out) == []
+
+
+def given_up(folder: str) -> tuple[str, int]:
+    """In the client's process: what became of a download that nobody waits for any more, and what it has left."""
+    place = Checkpoint(0, 0, Remote("lab/long", "step0"), "step0")
+    with Fetcher(Room(Path(folder), 10**9)) as fetcher:
+        fetcher.fetch_ahead(place)
+        (coming,) = fetcher._coming.values()
+        while not any(map(size, Path(folder).rglob("*.incomplete"))):
+            time.sleep(0.01)
+    return type(coming.exception()).__name__, len(list(Path(folder).iterdir()))
+
+
+def test_nobody_waits_for_a_download_that_is_not_wanted_any_more(hub: Hub, client: Client, tmp_path: Path) -> None:
+    hub.repositories["lab/long"] = {"step0": {"config.json": b"{}", "model.safetensors": bytes(40 * 2**20)}}
+    hub.plan("GET elsewhere", Fault(pause=0.001))
+    assert client.run(given_up, str(tmp_path)) == ("CancelledError", 0)
 
 
 def test_a_checkpoint_that_is_larger_than_the_room_is_a_gap(

@@ -18,8 +18,8 @@ from models import tiny
 from transformers import AutoTokenizer
 
 from observatory.replay.checkpoints import find_checkpoints
-from observatory.replay.downloads import commit_of, downloaded, size_of, tokenizer_of
 from observatory.replay.doctor import examine_quickly
+from observatory.replay.downloads import commit_of, downloaded, size_of, tokenizer_of
 from observatory.replay.hub import hub_checkpoints
 from observatory.replay.hub_hashes import hub_hashes
 from observatory.replay.model import Replayed
@@ -264,6 +264,25 @@ def test_of_a_folder_only_that_folder_is_fetched(client: Client, tmp_path: Path)
     path = client.run(downloaded, place, tmp_path)
     assert path.parts[-2:] == ("checkpoints", "step_0")
     assert sorted(one.name for one in tmp_path.rglob("*.safetensors")) == ["model.safetensors"]
+
+
+def test_a_configuration_may_lie_above_all_checkpoints_and_code_is_fetched_for_who_trusts_it(
+    hub: Hub, client: Client, tmp_path: Path
+) -> None:
+    one = hub.repositories[TINY]["step1"]
+    weights = {f"checkpoints/step_1/{name}": content for name, content in one.items() if name != "config.json"}
+    above = {"config.json": one["config.json"], "modeling.py": b"p", "tokenizer.json": b"{}"}
+    hub.repositories["lab/above"] = {"main": {**weights, **above}}
+    place = found(client.ask(hub_checkpoints, "lab/above"))[0].place
+    assert isinstance(place, Remote)
+    path: Path = client.run(downloaded, place, tmp_path)
+    assert path.parts[-2:] == ("checkpoints", "step_1")
+    assert inside(path.parents[1]) == {"checkpoints", "config.json"}
+    loaded = Replayed().at(Checkpoint(1, 0, path), path).state_dict()
+    assert all(torch.equal(value, loaded[key]) for key, value in tiny("gpt_neox", 1).state_dict().items())
+    client.run(partial(downloaded, code=True), place, tmp_path)
+    assert inside(path.parents[1]) == {"checkpoints", "config.json", "modeling.py"}
+    assert client.run(partial(size_of, code=True), place) == client.run(size_of, place) + 1
 
 
 def test_a_revision_without_weights_says_what_it_has(client: Client, tmp_path: Path) -> None:

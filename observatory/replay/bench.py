@@ -70,7 +70,7 @@ class Bench:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._observatory = settings.observatory()
-        self._fetcher = Fetcher(settings.room)
+        self._fetcher = Fetcher(settings.room, settings.trust_remote_code)
         self._replayed = Replayed(
             None if settings.model is None else maker(settings.model),
             dtype=_dtype(settings.dtype),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,17 +26,18 @@ _TOKENIZER = (
 )
 """What a tokenizer is made of, and what may be told beside."""
 _BESIDE = (r"config\.json|generation_config\.json", re.escape(PROGRESS_FILE))
+_CONFIG = r"config\.json"
+_CODE = r"\w+\.py"
 
 
-class _Silent(tqdm):  # type: ignore[misc]
-    """One bar a file would drown the replay's own progress."""
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        settings.pop("name", None)
-        super().__init__(*args, **{**settings, "disable": True})
-
-
-def downloaded(place: Remote, folder: Path | None = None, patience: Patience = PATIENT) -> Path:
+def downloaded(
+    place: Remote,
+    folder: Path | None = None,
+    *,
+    patience: Patience = PATIENT,
+    code: bool = False,
+    given_up: threading.Event | None = None,
+) -> Path:
     """The local folder with its weights, configuration and tokenizer, all checked against what the hub lists.
 
     What has been fetched when it fails stays, and is not fetched again.
@@ -43,16 +46,18 @@ def downloaded(place: Remote, folder: Path | None = None, patience: Patience = P
         place: where on the hub it is.
         folder: below this it gets a folder of its own, for a `Room` to remove; None puts it into the hub's own cache.
         patience: how long to try.
+        code: fetches the code that comes with a model, too.
+        given_up: once it is set, what is on its way is left, with a CancelledError.
     """
     place = _resolved(place, patience)
     own = None if folder is None else folder / _own_name(place)
-    paths = [_fetched(place, file, own, patience) for file in _needed(place, patience)]
-    return paths[0].parent
+    paths = [_fetched(place, file, own, patience, given_up) for file in _needed(place, patience, code)]
+    return paths[-1].parent
 
 
-def size_of(place: Remote, patience: Patience = PATIENT) -> int:
+def size_of(place: Remote, *, patience: Patience = PATIENT, code: bool = False) -> int:
     """The bytes of what is fetched of it."""
-    return sum(file.size for file in _needed(_resolved(place, patience), patience))
+    return sum(file.size for file in _needed(_resolved(place, patience), patience, code))
 
 
 def tokenizer_of(place: Remote, patience: Patience = PATIENT) -> Path:
@@ -62,7 +67,7 @@ def tokenizer_of(place: Remote, patience: Patience = PATIENT) -> Path:
         where = _resolved(where, patience)
         beside = _beside(where, patience)
         if _named(beside, _TOKENIZER[0]):
-            paths = [_fetched(where, file, None, patience) for file in _named(beside, r"config\.json", *_TOKENIZER)]
+            paths = [_fetched(where, file, None, patience) for file in _named(beside, _CONFIG, *_TOKENIZER)]
             return paths[0].parent
     raise ValueError(f"{place.repository} holds no tokenizer; say where there is one")
 
@@ -78,7 +83,8 @@ def commit_of(place: Remote, patience: Patience = PATIENT) -> str:
     return found[place.revision]
 
 
-def _needed(place: Remote, patience: Patience) -> list[File]:
+def _needed(place: Remote, patience: Patience, code: bool) -> list[File]:
+    """The weights last. How the model is made may be told, and be programmed, in a folder above."""
     here = _beside(place, patience)
     names = [PurePosixPath(file.path).name for file in here]
     weights = set(weights_among(names))
@@ -87,10 +93,13 @@ def _needed(place: Remote, patience: Patience) -> list[File]:
             f"{_called(place)} holds no weights: looked for safetensors and pytorch_model.bin, found "
             f"{', '.join(names[:5]) or 'nothing'}"
         )
-    return [
-        *_named(here, *_BESIDE, *_TOKENIZER),
-        *(file for file, name in zip(here, names, strict=True) if name in weights),
-    ]
+    told = here
+    for folder in PurePosixPath(place.folder).parents if place.folder else ():
+        if _named(told, _CONFIG):
+            break
+        told = _beside(replace(place, folder=str(folder).removeprefix(".")), patience)
+    wanted = [*_named(here, *_BESIDE, *_TOKENIZER), *_named(told, _CONFIG), *(_named(told, _CODE) if code else ())]
+    return [*dict.fromkeys(wanted), *(file for file, name in zip(here, names, strict=True) if name in weights)]
 
 
 def _beside(place: Remote, patience: Patience) -> list[File]:
@@ -105,7 +114,22 @@ def _named(files: Sequence[File], *patterns: str) -> list[File]:
     return [file for file in files if any(re.fullmatch(one, PurePosixPath(file.path).name) for one in patterns)]
 
 
-def _fetched(place: Remote, file: File, own: Path | None, patience: Patience) -> Path:
+def _fetched(
+    place: Remote, file: File, own: Path | None, patience: Patience, given_up: threading.Event | None = None
+) -> Path:
+    class Silent(tqdm):  # type: ignore[misc]
+        """One bar a file would drown the replay's own progress; what is told it shows that there is a next piece."""
+
+        def __init__(self, *args: Any, **settings: Any) -> None:
+            settings.pop("name", None)
+            super().__init__(*args, **{**settings, "disable": True})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            if given_up is not None and given_up.is_set():
+                raise CancelledError(f"{file.path} of {_called(place)} is not wanted any more")
+            shown: bool | None = super().update(n)
+            return shown
+
     def ask() -> Path:
         fetched = hf_hub_download(
             place.repository,
@@ -113,7 +137,7 @@ def _fetched(place: Remote, file: File, own: Path | None, patience: Patience) ->
             revision=place.commit,
             local_dir=own,
             etag_timeout=constants.HF_HUB_ETAG_TIMEOUT,
-            tqdm_class=_Silent,
+            tqdm_class=Silent,
         )
         path = Path(fetched)
         if path.stat().st_size != file.size or (file.sha256 and _sha256(path) != file.sha256):

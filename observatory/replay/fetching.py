@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Self
 
 from observatory.replay.downloads import downloaded, size_of
 from observatory.replay.places import Checkpoint, Remote
+from observatory.replay.retry import Patience
 from observatory.replay.weights import weight_files
 
 _AT_ONCE = 2**24
@@ -30,6 +32,15 @@ class Room:
     def __post_init__(self) -> None:
         if self.bytes < 1:
             raise ValueError(f"the room for downloads is a number of bytes, 1 or more; got {self.bytes}")
+
+    def take(self, size: int, name: str) -> Path:
+        """A folder for so many bytes."""
+        if size > self.bytes:
+            raise ValueError(
+                f"{name} takes {size:,} bytes, and the downloads may take {self.bytes:,} together; give them more room"
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=_OURS, dir=self.folder))
 
     def clear(self) -> None:
         """Removes what fetchers that were killed have left, and nothing else."""
@@ -53,8 +64,11 @@ class _Fetched:
 class Fetcher:
     """Gives each checkpoint's path; without a room, what is downloaded stays in the hub's cache."""
 
-    def __init__(self, room: Room | None = None) -> None:
+    def __init__(self, room: Room | None = None, code: bool = False) -> None:
         self._room = room
+        self._code = code
+        self._given_up = threading.Event()
+        self._patience = Patience(sleep=self._given_up.wait)
         self._background = ThreadPoolExecutor(1, "fetching")
         self._coming: dict[Checkpoint, Future[_Fetched]] = {}
 
@@ -76,6 +90,7 @@ class Fetcher:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._given_up.set()
         self._background.shutdown(wait=True, cancel_futures=True)
         for coming in self._coming.values():
             if not coming.cancelled() and coming.exception() is None:
@@ -87,22 +102,17 @@ class Fetcher:
             _warm(place)
             return _Fetched(place)
         if self._room is None:
-            return _Fetched(downloaded(place))
-        return _in_room(place, self._room, checkpoint.name)
+            return _Fetched(self._downloaded(place))
+        size = size_of(place, patience=self._patience, code=self._code)
+        own = self._room.take(size, checkpoint.name)
+        try:
+            return _Fetched(self._downloaded(place, own), own)
+        except BaseException:
+            shutil.rmtree(own)
+            raise
 
-
-def _in_room(place: Remote, room: Room, name: str) -> _Fetched:
-    if (size := size_of(place)) > room.bytes:
-        raise ValueError(
-            f"{name} takes {size:,} bytes, and the downloads may take {room.bytes:,} together; give them more room"
-        )
-    room.folder.mkdir(parents=True, exist_ok=True)
-    own = Path(tempfile.mkdtemp(prefix=_OURS, dir=room.folder))
-    try:
-        return _Fetched(downloaded(place, own), own)
-    except BaseException:
-        shutil.rmtree(own)
-        raise
+    def _downloaded(self, place: Remote, folder: Path | None = None) -> Path:
+        return downloaded(place, folder, patience=self._patience, code=self._code, given_up=self._given_up)
 
 
 def _warm(path: Path) -> None:

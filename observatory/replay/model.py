@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from observatory.replay.places import Checkpoint
 from observatory.replay.weights import Weights, open_weights
 
+_CONFIG = "config.json"
 Make = Callable[[Mapping[str, Any]], nn.Module]
 """Makes a model with any weights from what a checkpoint file holds beside its own, such as model_args."""
 
@@ -71,21 +72,19 @@ class Replayed:
         """For a file with weights alone; how the model is made may be told beside it."""
         from transformers import AutoConfig, AutoModelForCausalLM
 
-        if not (path.parent / "config.json").exists():
-            raise ValueError(_untold(path))
-        config = AutoConfig.from_pretrained(path.parent, trust_remote_code=self._trust_remote_code)
+        config = AutoConfig.from_pretrained(_told_in(path), trust_remote_code=self._trust_remote_code)
         models: Any = AutoModelForCausalLM
         made: nn.Module = models.from_config(config, dtype=self._dtype, trust_remote_code=self._trust_remote_code)
         return made
 
     def _from_pretrained(self, checkpoint: Checkpoint, path: Path) -> nn.Module:
-        from transformers import AutoModelForCausalLM
+        from transformers import AutoConfig, AutoModelForCausalLM
 
-        if not (path / "config.json").exists():
-            raise ValueError(_untold(path))
+        config = AutoConfig.from_pretrained(_told_in(path), trust_remote_code=self._trust_remote_code)
         with _quiet():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 path,
+                config=config,
                 attn_implementation=checkpoint.attention,
                 trust_remote_code=self._trust_remote_code,
                 dtype=self._dtype,
@@ -180,8 +179,20 @@ def _untold(path: Path) -> str:
 
 
 def _config(path: Path) -> str:
-    file = (path if path.is_dir() else path.parent) / "config.json"
-    return file.read_text() if file.exists() else ""
+    return next(((home / _CONFIG).read_text() for home in _homes(path)), "")
+
+
+def _told_in(path: Path) -> Path:
+    """The folder that says what model it is."""
+    if not (homes := _homes(path)):
+        raise ValueError(_untold(path))
+    return homes[0]
+
+
+def _homes(path: Path) -> list[Path]:
+    """Its own folder, or one of two above, which may say it of all checkpoints together."""
+    nearest = path if path.is_dir() else path.parent
+    return [home for home in (nearest, *list(nearest.absolute().parents)[:2]) if (home / _CONFIG).is_file()]
 
 
 @contextmanager

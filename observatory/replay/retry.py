@@ -37,7 +37,7 @@ class Patience:
     attempts: int = 6
     longest: float = 300.0
     """In seconds, whatever the hub asks for; its own limits start anew every five minutes."""
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], object] = time.sleep
     chance: Callable[[], float] = random.Random().random
     """Many workers that are refused together should not come back together."""
 
