@@ -61,7 +61,8 @@ class SpecializationMonitor(SteppingCallback):
             battery: what is shown; a folder of data files, or the built-in one, or several together.
             instruments: what is measured, by name or made by you: `contrast` unless said otherwise; there are also
                 `competence`, `circuits` and `lesions`, which cost more.
-            recorders: where observations go beside the logbook; the console unless said otherwise.
+            recorders: where observations go beside the logbook; `[ConsoleRecorder()]` unless said otherwise. With
+                `[ConsoleRecorder(), WandbRecorder()]` they are shown in Weights & Biases, too.
             layout: where the model keeps its blocks, for one whose modules do not tell.
             twins: how many re-initialised twins are measured at the start; 16, or fewer of a large model.
             fresh: makes the model anew with random weights, for one first seen trained that is not of transformers.
@@ -153,7 +154,8 @@ class SpecializationMonitor(SteppingCallback):
         self._resumed = False
         logbook = Logbook(self._logbook_path, attributes={**self._plan(trainer), **_attributes(module)})
         try:
-            watch = Watch(observatory, (logbook, *self._recorders), logbook.last(before=trainer.global_step + 1))
+            known = logbook.last(before=trainer.global_step + 1)
+            watch = Watch(observatory, (logbook, *self._recorders), known, trainer.loggers)
             watch.check(module)
             logbook.rewind(trainer.global_step)
         except BaseException:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -164,6 +164,13 @@ class Instrument(ABC):
 
 class Recorder(ABC):
     """A place where observations go."""
+
+    def begin(self, recorders: Sequence[Recorder], loggers: Sequence[object] = ()) -> None:  # noqa: B027
+        """Before the first of a run: all the recorders of it, a logbook mostly first, and the trainer's own loggers.
+
+        For one that shows what a logbook says, or that writes where the trainer does; it is better opened when the
+        first observation comes.
+        """
 
     @abstractmethod
     def record(self, observation: Observation) -> None:

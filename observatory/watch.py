@@ -16,7 +16,11 @@ class Watch:
     """Remembers the observation before, and what a recorder could not take yet."""
 
     def __init__(
-        self, observatory: Observatory, recorders: Sequence[Recorder], previous: Observation | None = None
+        self,
+        observatory: Observatory,
+        recorders: Sequence[Recorder],
+        previous: Observation | None = None,
+        loggers: Sequence[object] = (),
     ) -> None:
         self._observatory = observatory
         self._outboxes = tuple(_Outbox(recorder) for recorder in recorders)
@@ -24,6 +28,8 @@ class Watch:
         self._observed = previous is not None
         if previous is not None:
             refuse_another(previous.provenance, {"battery": observatory.battery.hash})
+        for recorder in recorders:
+            recorder.begin(recorders, loggers)
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
