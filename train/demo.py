@@ -19,6 +19,7 @@ from observatory.record.logbook import open_logbook
 from observatory.record.next_free import next_free
 from observatory.review.emergence import emergence
 from observatory.review.plot import plot
+from observatory.review.report import write_report
 from observatory.review.verdict_table import verdict_table
 from observatory.train.cli import main as train
 
@@ -35,10 +36,12 @@ def demo(out: Path, seed: int) -> Path:
     train(["fit", "--config", str(folder / "recipe.yaml")])
     logbook = open_logbook(folder / "observations.h5")
     figures = plot(logbook, folder / "figures")
+    report = write_report(logbook, folder / "report.html", name=folder.name)
     (folder / "run.json").write_text(json.dumps(_provenance(logbook.attrs, recipe, seed), indent=1, default=str))
     console = Console()
     console.print(verdict_table(emergence(logbook)))
     console.print(f"Figures: {', '.join(str(path) for path in figures if path.suffix == '.png')}")
+    console.print(f"Report: {report}")
     console.print(f"Logbook: {folder / 'observations.h5'} ({logbook.sizes['step']} observations)")
     return folder
 
