@@ -9,6 +9,7 @@ from typing import Any
 
 from observatory.commands.battery import battery_audit, battery_show
 from observatory.commands.circuits import circuits, lesions, overlap
+from observatory.commands.report import report
 from observatory.commands.runs import demo, doctor, replay, train
 from observatory.commands.verdicts import compare, emergence, import_, lead, plot
 
@@ -19,6 +20,7 @@ _COMMANDS: dict[str, Callable[..., None] | dict[str, Any]] = {
     "doctor": doctor,
     "import": import_,
     "plot": plot,
+    "report": report,
     "emergence": emergence,
     "lead": lead,
     "compare": compare,
