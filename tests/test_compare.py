@@ -9,13 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from loop import fit, small_battery, word_tokenizer
 from recorded import BATTERY, recorded
 from scipy import stats
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 from verdicts import planted, step_up
 
+from observatory import open_logbook
+from observatory.callbacks import SpecializationMonitor
 from observatory.cli import main
-from observatory.review.compare import Comparison, PooledOnset, compare, comparison_table
+from observatory.review.censored import median, median_interval, survival
+from observatory.review.compare import Comparison, compare
+from observatory.review.comparison_table import comparison_table
 from observatory.review.evidence import Criteria
+from observatory.review.model_size import model_sizes
+from observatory.review.pooled_onset import PooledOnset
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:\\s*(By default only one Jsonargparse|.* was deprecated in v):DeprecationWarning"
@@ -117,7 +125,7 @@ def test_orders_are_counted_by_run_and_ties_are_ties(runs: dict[str, xr.Dataset]
     assert found.orders[0].groups == (("a",), ("b",))
 
 
-def test_a_domain_that_emerged_without_an_onset_counts_and_has_none() -> None:
+def test_a_domain_that_emerged_without_an_onset_emerged_when_its_level_was_first_seen() -> None:
     """The verdict takes any readout at either observation, the onset one readout at both; it used to be infinite."""
     other = run(1000, 9999).copy(deep=True)
     other["contrast_index_resampled"] = other["contrast_index_resampled"].copy(deep=True)
@@ -128,9 +136,135 @@ def test_a_domain_that_emerged_without_an_onset_counts_and_has_none() -> None:
     assert found.runs["other"].onsets["a"].crossing == np.inf
     one = pooled(found, "a")
     assert (one.judged, one.emerged) == (3, 3)
-    expected = compare({"x": run(10, 100), "y": run(30, 100)})
-    assert one.onset == pytest.approx(pooled(expected, "a").onset)
-    assert one.interval == pytest.approx(pooled(expected, "a").interval)
+    crossings = [2048 * found.runs[name].onsets["a"].crossing for name in "xy"]
+    assert one.onset + 1 == pytest.approx(stats.gmean([1 + at for at in (*crossings, 2048 * 1000)]))
+    assert one.median == pytest.approx(max(crossings))
+    assert {(order.groups, order.never) for order in found.orders} == {
+        ((("a",), ("b",)), ("c",)),
+        ((("a",),), ("b", "c")),
+    }
+
+
+# Onsets that were not lived to see
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_survival_and_median_are_scipys(seed: int) -> None:
+    """scipy counts the same; its quantiles stop at the step, where half is left between two times ours is between."""
+    draw = np.random.default_rng(seed)
+    times = draw.integers(1, 12, 9 + seed % 2).astype(float)
+    seen = draw.random(len(times)) < 0.7
+    theirs = stats.ecdf(stats.CensoredData(times[seen], right=times[~seen])).sf
+    events, left = survival(times, seen)
+    assert left == pytest.approx(theirs.evaluate(events))
+    assert theirs.evaluate(events - 0.5) == pytest.approx([1, *left[:-1]])
+    reached = events[left <= 0.5 + 1e-9]
+    if not reached.size:
+        assert median(times, seen) == np.inf
+    elif abs(left[left <= 0.5 + 1e-9][0] - 0.5) > 1e-9:
+        assert median(times, seen) == reached[0]
+    else:
+        after = reached[1] if len(reached) > 1 else np.inf
+        assert median(times, seen) == pytest.approx(sqrt((1 + reached[0]) * (1 + after)) - 1)
+
+
+def test_runs_that_end_early_do_not_make_the_median_early() -> None:
+    """Half of the runs end at 30, before most have emerged; the mean of those that emerged would be at 30 or so."""
+    draw = np.random.default_rng(0)
+    onsets = np.exp(draw.normal(np.log(100), 1, 4000))
+    ends = np.where(np.arange(4000) % 2, 30.0, 1e6)
+    times, seen = np.minimum(onsets, ends), onsets <= ends
+    assert median(times, seen) == pytest.approx(100, rel=0.07)
+    assert stats.gmean(times[seen]) < 85
+
+
+@pytest.mark.parametrize(("count", "length"), [(6, np.inf), (9, np.inf), (9, 150.0), (20, 60.0)])
+def test_the_interval_of_the_median_holds_it_as_often_as_it_says(count: int, length: float) -> None:
+    """Also where runs are of different lengths, and many end before."""
+    draw = np.random.default_rng(count)
+    held = 0
+    for _ in range(2000):
+        onsets = np.exp(draw.normal(np.log(100), 1, count))
+        ends = length * draw.uniform(0.1, 2, count) if np.isfinite(length) else np.full(count, 1e9)
+        low, high = median_interval(np.minimum(onsets, ends), onsets <= ends)
+        held += low <= 100 <= high
+    assert held / 2000 >= 0.95 - 0.01
+
+
+def test_fewer_than_six_runs_have_no_interval_of_the_median() -> None:
+    """All of five lie on one side of it once in sixteen times."""
+    assert np.isnan(median_interval([1.0, 2, 3, 4, 5], [True] * 5)).all()
+    assert median_interval([1.0, 2, 3, 4, 5, 6], [True] * 6) == (1, 6)
+    assert median_interval(np.arange(1.0, 10), [True] * 9) == (2, 8)  # 1.95% + 1.95% lie outside
+    assert median_interval(np.arange(1.0, 10), [True] * 7 + [False] * 2) == (2, np.inf)
+    with pytest.raises(ValueError, match="each time needs to be finite"):
+        median([1.0, np.inf], [True, True])
+
+
+def test_a_run_in_which_it_has_not_emerged_counts_in_the_median(runs: dict[str, xr.Dataset], found: Comparison) -> None:
+    """b emerges in x and y and not in z: a half is reached at the later of the two."""
+    crossings = [2048 * found.runs[name].onsets["b"].crossing for name in "xy"]
+    assert pooled(found, "b").median == pytest.approx(max(crossings))
+    assert pooled(compare({name: runs[name] for name in "xz"}), "b").median == np.inf
+    assert pooled(found, "c").median == np.inf
+
+
+# Sizes
+
+
+def sized(size: int, a: int, b: int) -> xr.Dataset:
+    return run(a, b).assign_attrs(model_parameters=size)
+
+
+def test_onsets_are_pooled_within_a_size() -> None:
+    logbooks = {"s": sized(500, 100, 300), "m": sized(9000, 10, 30), "t": sized(500, 300, 300)}
+    found = compare(logbooks)
+    assert found.sizes.measure == "parameters"
+    assert found.sizes.grouped() == {500: ["s", "t"], 9000: ["m"]}
+    assert [(one.parameters, one.domain, one.judged) for one in found.pooled] == [
+        (size, domain, count) for size, count in ((500, 2), (9000, 1)) for domain in "abc"
+    ]
+    for one in found.pooled[:2]:
+        alone = pooled(compare({name: logbooks[name] for name in "st"}), one.domain)
+        assert (one.onset, one.interval, one.between) == (alone.onset, alone.interval, alone.between)
+    table = [list(column.cells) for column in comparison_table(found).columns]
+    assert [str(cell) for cell in table[0]] == ["500"] * 3 + ["9K"] * 3
+
+
+def test_a_replay_without_its_number_of_parameters_stands_beside_its_live_run() -> None:
+    """By the matrices of a real model: the count of one and the widths of the other would be two sizes."""
+    config = GPTNeoXConfig(
+        hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=128, vocab_size=50
+    )
+    blocks = GPTNeoXForCausalLM(config).gpt_neox.layers
+    matrices = sum(weight.numel() for weight in blocks.parameters() if weight.ndim == 2)
+    widths = {name: (name, np.arange(size)) for name, size in (("residual_unit", 32), ("mlp_unit", 128))}
+    replayed = run(10, 100).isel(layer=slice(3)).assign_coords(widths)
+    found = model_sizes({"live": replayed.assign_attrs(model_parameters=54321), "replay": replayed})
+    assert found.of == {"live": matrices, "replay": matrices}
+    assert found.measure == "weights in the blocks"
+    assert model_sizes({"live": replayed.assign_attrs(model_parameters=54321)}).of == {"live": 54321}
+    assert model_sizes({"x": run(10, 100), "replay": replayed}).grouped() == {matrices: ["replay"], None: ["x"]}
+
+
+def test_a_live_run_says_how_large_it_is_and_what_is_still_to_come(tmp_path: Path) -> None:
+    out = tmp_path / "observations.h5"
+    monitor = SpecializationMonitor(word_tokenizer(), out, "at 0", battery=small_battery(), twins=0, recorders=())
+    module, _ = fit(tmp_path, [monitor], steps=1)
+    told = open_logbook(out).attrs
+    assert told["model_parameters"] == sum(weight.numel() for weight in module.parameters())
+    assert (told["schedule"], told["max_steps"]) == ("at 0", 1)
+    assert model_sizes({"live": open_logbook(out)}).of == {"live": told["model_parameters"]}
+
+
+def test_one_domain_before_another_is_counted_where_one_of_them_emerged(runs: dict[str, xr.Dataset]) -> None:
+    tie = planted(STEPS, {name: np.full(len(STEPS), 0.6) for name in "abc"})
+    silent = runs["x"].assign(contrast_index_twins=xr.full_like(runs["x"]["contrast_index_twins"], nan))
+    found = compare({**runs, "tie": tie, "silent": silent, "never": run(9999, 9999)})
+    told = {(one.first, one.second): (one.before, one.after, one.runs) for one in found.before}
+    assert told == {("a", "b"): (2, 1, 4), ("a", "c"): (3, 0, 4), ("b", "c"): (2, 0, 3)}
+    low, high = stats.beta.ppf(0.025, 2, 3), stats.beta.ppf(0.975, 3, 2)
+    assert found.before[0].share_interval == pytest.approx((low, high))
 
 
 def test_tokens_count_where_every_run_knows_them_and_steps_else(runs: dict[str, xr.Dataset]) -> None:
@@ -188,9 +322,12 @@ def test_the_command_takes_as_many_paths_as_a_glob_gives(
         assert words in told
     text = (tmp_path / "deep" / "out" / "comparison.json").read_text()
     content = json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
-    assert list(content) == ["format", "format_version", "unit", "pooled", "orders", "runs"]
+    assert list(content) == ["format", "format_version", "unit", "size", "pooled", "orders", "before", "runs"]
     assert list(content["runs"]) == [str(file) for file in files]
-    assert " ".join(content["pooled"][0]) == "domain judged emerged share_interval onset interval between within"
+    assert " ".join(content["pooled"][0]) == (
+        "parameters domain judged emerged share_interval median median_interval onset interval between within"
+    )
+    assert content["pooled"][2]["median"] == "never"
     assert content["pooled"][2]["onset"] is None
     assert list(content["orders"][0]) == ["groups", "never", "probability"]
 

@@ -85,11 +85,11 @@ def lead(logbook: Path, first: str, second: str) -> None:
 
 
 def compare(logbooks: list[Path], out: Path | None = None, alpha: float = 0.05, delta: float = 0.2) -> None:
-    """Judge several runs together, seeds of one model or models of several sizes: pooled onsets and their spread.
+    """Judge several runs together, seeds of one model or models of several sizes: onsets, their spread, their order.
 
     Args:
         logbooks: the logbooks, two or more, of one battery.
-        out: a folder for comparison.json.
+        out: a folder for figures, as PNG and SVG, and for comparison.json.
         alpha: the error rate of each logbook.
         delta: how far above its untrained twins an index must be to count, in units of Hedges' g.
     """
@@ -98,12 +98,20 @@ def compare(logbooks: list[Path], out: Path | None = None, alpha: float = 0.05, 
     from rich.console import Console
 
     from observatory.record.logbook import open_logbook
-    from observatory.review.compare import compare, comparison_table
+    from observatory.review.compare import compare
+    from observatory.review.comparison_figures import comparison_figures, write_figures
+    from observatory.review.comparison_sizes import no_sizes
+    from observatory.review.comparison_table import comparison_table, order_lines
     from observatory.review.evidence import Criteria
 
-    found = compare({str(path): open_logbook(path) for path in logbooks}, Criteria(alpha, delta))
+    opened = {str(path): open_logbook(path) for path in logbooks}
+    found = compare(opened, Criteria(alpha, delta))
     Console().print(comparison_table(found))
+    print(*order_lines(found), sep="\n")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "comparison.json").write_text(dumps(found.to_json(), indent=1))
-        print(out / "comparison.json")
+        for path in (out / "comparison.json", *write_figures(comparison_figures(opened, found), out)):
+            print(path)
+        if reason := no_sizes(found):
+            print(f"no figure of sizes: {reason}")

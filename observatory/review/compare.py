@@ -1,47 +1,36 @@
-"""Several runs together: in how many each region emerged, when on average, and how far the runs lie apart."""
+"""Several runs together, seeds of models of one size or of several: what emerged in each, when, and in which order."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from rich.table import Table
-from scipy import stats
 
-from observatory.observation import Array
 from observatory.review.emergence import Emergence, emergence, plain
 from observatory.review.evidence import Criteria
+from observatory.review.model_size import Sizes, model_sizes
 from observatory.review.order import Order, order_probabilities
+from observatory.review.pooled_onset import PooledOnset, arrival, pool, share_interval
 from observatory.review.verdict import UNKNOWN
-from observatory.review.wording import sequence
 
 
 @dataclass(frozen=True)
-class PooledOnset:
-    """When a region emerges in the runs in which it does; time is a logarithm, so spreads are factors."""
+class Before:
+    """In how many runs one domain emerged before another."""
 
-    domain: str
-    judged: int
-    """Runs about which something can be said."""
-    emerged: int
-    """Runs in which it emerged at some time, lost again or not."""
+    first: str
+    second: str
+    runs: int
+    """Those in which something can be said of both, and in which one of the two emerged at least."""
+    before: int
+    """Those in which the second came later, or not at all."""
+    after: int
     share_interval: tuple[float, float]
-    """Of the share of runs in which it emerges, 95%, exact (Clopper and Pearson 1934)."""
-    onset: float
-    """Geometric mean of 1 + onset, less 1, over the runs in which it emerged: steps, or tokens where all know them.
-
-    A run in which it emerged, but not with an E above its floor at two observations running in one readout, has none.
-    """
-    interval: tuple[float, float]
-    """95%, Student's t between runs; missing for fewer than two with an onset."""
-    between: float
-    """The factor of one standard deviation between runs, what resampling the stimuli gives taken out."""
-    within: float
-    """The factor of one standard deviation from the stimuli, within a run."""
+    """Of the share in which the first came before, 95%, exact."""
 
 
 @dataclass(frozen=True)
@@ -50,87 +39,70 @@ class Comparison:
 
     unit: str
     """What onsets are counted in: `tokens` or `steps`."""
+    sizes: Sizes
     runs: Mapping[str, Emergence]
     pooled: tuple[PooledOnset, ...]
+    """Of each domain, in the runs of each size."""
     orders: tuple[Order, ...]
     """Orders of onsets, and the share that have each among the runs in which something can be said of every domain."""
+    before: tuple[Before, ...]
+    """Of every pair of domains, once."""
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """In the order of the first logbook."""
+        return tuple(dict.fromkeys(verdict.domain for run in self.runs.values() for verdict in run.verdicts))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, with the verdicts of every run."""
-        content: dict[str, Any] = plain(
-            {"unit": self.unit, "pooled": list(map(asdict, self.pooled)), "orders": list(map(asdict, self.orders))}
-        )
-        runs = {name: judged.to_json() for name, judged in self.runs.items()}
-        return {"format": "observatory-comparison", "format_version": "1.0", **content, "runs": runs}
+        told = {name: list(map(asdict, getattr(self, name))) for name in ("pooled", "orders", "before")}
+        content: dict[str, Any] = plain({"unit": self.unit, "size": self.sizes.measure, **told})
+        runs = {name: {"parameters": self.sizes.of[name], **run.to_json()} for name, run in self.runs.items()}
+        return {"format": "observatory-comparison", "format_version": "1.1", **content, "runs": runs}
 
 
 def compare(logbooks: Mapping[str, xr.Dataset], criteria: Criteria | None = None) -> Comparison:
-    """Judges each logbook by itself, then pools the onsets."""
+    """Judges each logbook by itself, then pools the onsets of those of one size."""
     if len(logbooks) < 2:
         raise ValueError(f"a comparison needs two logbooks or more; got {len(logbooks)}")
-    _refuse_other_batteries(logbooks)
+    refuse_other_batteries(logbooks)
     runs = {name: emergence(logbook, criteria) for name, logbook in logbooks.items()}
     unit = "tokens" if all(run.tokens and max(run.tokens) > 0 for run in runs.values()) else "steps"
-    domains = dict.fromkeys(verdict.domain for run in runs.values() for verdict in run.verdicts)
-    pooled = tuple(_pool(domain, list(runs.values()), unit) for domain in domains)
-    return Comparison(unit, runs, pooled, _orders(list(domains), list(runs.values())))
+    domains = list(dict.fromkeys(verdict.domain for run in runs.values() for verdict in run.verdicts))
+    sizes = model_sizes(logbooks)
+    pooled = [
+        pool(domain, [runs[name] for name in names], unit, size)
+        for size, names in sizes.grouped().items()
+        for domain in domains
+    ]
+    every = list(runs.values())
+    return Comparison(unit, sizes, runs, tuple(pooled), orders(domains, every, unit), befores(domains, every, unit))
 
 
-def _pool(domain: str, runs: list[Emergence], unit: str) -> PooledOnset:
-    verdicts = [verdict for run in runs for verdict in run.verdicts if verdict.domain == domain]
-    judged = sum(verdict.level != UNKNOWN for verdict in verdicts)
-    told = [run for run in runs if domain in run.onsets]
-    at = np.log1p([_time(run, run.onsets[domain].crossing, unit) for run in told])
-    at = at[np.isfinite(at)]
-    spreads = np.array([_spread(run, run.onsets[domain].draws, unit) for run in told])
-    spreads = spreads[np.isfinite(spreads)]
-    within = float(np.sqrt(np.mean(np.square(spreads)))) if spreads.size else math.nan
-    middle = float(np.mean(at)) if at.size else math.nan
-    interval, between, share = (math.nan, math.nan), math.nan, (math.nan, math.nan)
-    if judged:
-        exact = stats.binomtest(len(told), judged).proportion_ci()
-        share = (float(exact.low), float(exact.high))
-    if len(at) > 1:
-        deviation = float(np.std(at, ddof=1))
-        half = float(stats.t.ppf(0.975, len(at) - 1)) * deviation / math.sqrt(len(at))
-        interval = (math.expm1(middle - half), math.expm1(middle + half))
-        between = math.exp(math.sqrt(max(0.0, deviation**2 - (0.0 if math.isnan(within) else within**2))))
-    return PooledOnset(
-        domain=domain,
-        judged=judged,
-        emerged=len(told),
-        share_interval=share,
-        onset=math.expm1(middle),
-        interval=interval,
-        between=between,
-        within=math.exp(within),
-    )
-
-
-def _time(run: Emergence, step: float, unit: str) -> float:
-    return run.tokens_at(step) if unit == "tokens" else step
-
-
-def _spread(run: Emergence, draws: Array, unit: str) -> float:
-    """Of the logarithm of the onset over resamples, those left out in which it never emerges."""
-    times = np.log1p([_time(run, step, unit) for step in draws[np.isfinite(draws)]])
-    return float(np.std(times, ddof=1)) if len(times) > 1 else math.nan
-
-
-def _orders(domains: list[str], runs: list[Emergence]) -> tuple[Order, ...]:
-    judged = [run for run in runs if all(verdict.level != UNKNOWN for verdict in run.verdicts)]
+def orders(domains: Sequence[str], runs: Sequence[Emergence], unit: str) -> tuple[Order, ...]:
+    """The share of each, of the runs in which something can be said of every domain."""
+    judged = [run for run in runs if run.verdicts and all(verdict.level != UNKNOWN for verdict in run.verdicts)]
     if len(domains) < 2 or not judged:
         return ()
     return tuple(
-        order_probabilities({domain: np.array([_crossing(run, domain) for run in judged]) for domain in domains})
+        order_probabilities({domain: np.array([_onset(run, domain, unit) for run in judged]) for domain in domains})
     )
 
 
-def _crossing(run: Emergence, domain: str) -> float:
-    return run.onsets[domain].crossing if domain in run.onsets else math.inf
+def befores(domains: Sequence[str], runs: Sequence[Emergence], unit: str) -> tuple[Before, ...]:
+    """Runs that end before either of two has emerged say nothing of their order, and are left out."""
+    found = []
+    for place, first in enumerate(domains):
+        for second in domains[place + 1 :]:
+            pairs = [(_onset(run, first, unit), _onset(run, second, unit)) for run in runs]
+            told = [(a, b) for a, b in pairs if not math.isnan(a + b) and min(a, b) < math.inf]
+            before, after = sum(a < b for a, b in told), sum(a > b for a, b in told)
+            found.append(Before(first, second, len(told), before, after, share_interval(before, len(told))))
+    return tuple(found)
 
 
-def _refuse_other_batteries(logbooks: Mapping[str, xr.Dataset]) -> None:
+def refuse_other_batteries(logbooks: Mapping[str, xr.Dataset]) -> None:
+    """Numbers of other stimuli cannot stand side by side."""
     hashes = {name: logbook.attrs.get("provenance_battery", "unknown") for name, logbook in logbooks.items()}
     first = next(iter(hashes))
     for name, found in hashes.items():
@@ -141,28 +113,7 @@ def _refuse_other_batteries(logbooks: Mapping[str, xr.Dataset]) -> None:
             )
 
 
-def comparison_table(found: Comparison) -> Table:
-    """One row a domain."""
-    table = Table(
-        title=f"{len(found.runs)} runs",
-        caption="Onset: where E passes its floor, as the geometric mean over the runs in which the region emerged, "
-        "with a 95% t interval between runs. Spread: factor of one standard deviation. "
-        + "; ".join(f"{sequence(order)}: {order.probability:.0%} of runs" for order in found.orders[:3]),
-    )
-    for heading in ("domain", "emerged", "share of runs, 95%", f"onset ({found.unit})", "between runs", "by stimuli"):
-        table.add_column(heading)
-    for one in found.pooled:
-        low, high = one.share_interval
-        table.add_row(
-            one.domain,
-            f"{one.emerged} of {one.judged}",
-            f"{low:.2f}-{high:.2f}" if one.judged else "-",
-            f"{_number(one.onset)} [{_number(one.interval[0])}, {_number(one.interval[1])}]" if one.emerged else "-",
-            f"x {one.between:.2f}" if math.isfinite(one.between) else "-",
-            f"x {one.within:.2f}" if math.isfinite(one.within) else "-",
-        )
-    return table
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if math.isfinite(value) else "-"
+def _onset(run: Emergence, domain: str, unit: str) -> float:
+    """Infinite where it has not emerged, nan where nothing can be said."""
+    found = arrival(run, domain, unit)
+    return math.nan if found is None else found.at if found.emerged else math.inf
