@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from observatory.observation import Recorder as Recorder
     from observatory.observation import Variable as Variable
     from observatory.observe import Observatory as Observatory
+    from observatory.publish.tensorboard_recorder import TensorBoardRecorder as TensorBoardRecorder
+    from observatory.publish.wandb_recorder import WandbRecorder as WandbRecorder
     from observatory.record.logbook import Logbook as Logbook
     from observatory.record.logbook import open_logbook as open_logbook
     from observatory.review.emergence import emergence as emergence
@@ -26,6 +28,8 @@ _HOMES = {
     "Recorder": "observatory.observation",
     "Variable": "observatory.observation",
     "Observatory": "observatory.observe",
+    "TensorBoardRecorder": "observatory.publish.tensorboard_recorder",
+    "WandbRecorder": "observatory.publish.wandb_recorder",
     "Logbook": "observatory.record.logbook",
     "open_logbook": "observatory.record.logbook",
     "emergence": "observatory.review.emergence",

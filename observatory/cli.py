@@ -11,6 +11,7 @@ from observatory.commands.battery import battery_audit, battery_show
 from observatory.commands.circuits import circuits, lesions, overlap
 from observatory.commands.report import report
 from observatory.commands.runs import demo, doctor, replay, train
+from observatory.commands.sync import sync
 from observatory.commands.verdicts import compare, emergence, import_, lead, plot
 
 _COMMANDS: dict[str, Callable[..., None] | dict[str, Any]] = {
@@ -24,6 +25,7 @@ _COMMANDS: dict[str, Callable[..., None] | dict[str, Any]] = {
     "emergence": emergence,
     "lead": lead,
     "compare": compare,
+    "sync": sync,
     "overlap": overlap,
     "circuits": circuits,
     "lesions": lesions,

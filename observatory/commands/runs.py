@@ -44,6 +44,7 @@ def replay(
     tokens_per_step: int | None = None,
     trust_remote_code: bool = False,
     despite_faults: bool = False,
+    wandb: str | None = None,
 ) -> None:
     """Measure the saved checkpoints of a run; what the logbook holds already is not done again.
 
@@ -65,7 +66,9 @@ def replay(
         tokens_per_step: where neither names nor files tell.
         trust_remote_code: run code that comes with a checkpoint.
         despite_faults: measure those too of which the doctor says that they are not what their step says.
+        wandb: show it in this project of Weights & Biases, with what the logbook holds already.
     """
+    from observatory.publish.wandb_recorder import WandbRecorder
     from observatory.record.console import ConsoleRecorder
     from observatory.replay.engine import replay
 
@@ -87,7 +90,7 @@ def replay(
         tokens_per_step=tokens_per_step,
         trust_remote_code=trust_remote_code,
         despite_faults=despite_faults,
-        recorders=(ConsoleRecorder(),),
+        recorders=(ConsoleRecorder(), *([WandbRecorder(wandb)] if wandb else [])),
         progress=True,
     )
 
