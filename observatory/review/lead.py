@@ -19,6 +19,7 @@ _FEWEST = 6
 """Finite observations that a series needs: three for its level at the start, three for that at the end."""
 _REPLICATES = 40
 """Fewer do not reach to the 2.5% at either end."""
+_DRAWS = 500
 _SURE = 2.576
 """A net change counts from so many standard errors on: 99%, two-sided."""
 _CELLS = 100
@@ -111,7 +112,7 @@ class _Told:
     """The series itself, and below it the replicates, if there are any."""
 
 
-def lead(a: Series, b: Series, draws: int = 500, seed: int = 0) -> Lead:
+def lead(a: Series, b: Series, draws: int = _DRAWS, seed: int = 0) -> Lead:
     """Replicates are paired where both series have equally many; otherwise, and from errors, `draws` are drawn."""
     if draws < _REPLICATES:
         raise ValueError(f"a 95% interval needs {_REPLICATES} draws or more; got {draws}")
@@ -134,6 +135,15 @@ def lead(a: Series, b: Series, draws: int = 500, seed: int = 0) -> Lead:
         return Lead(a.name, b.name, halfway, None, "; ".join(reasons), falling)
     shift = _estimate(*_shifts(first, second, shorter / _CELLS))
     return Lead(a.name, b.name, halfway, shift, "; ".join(reasons), falling)
+
+
+def levels(series: Series) -> tuple[float, float] | None:
+    """Where a series starts and ends; None where it has no net change, or too few observations."""
+    told = _told(series, _DRAWS, True, np.random.default_rng(0))
+    if isinstance(told, str):
+        return None
+    start, end = (float(level) for level in _levels(told.x, told.rows[0]))
+    return (-start, -end) if told.falls else (start, end)
 
 
 def _told(series: Series, draws: int, paired: bool, generator: np.random.Generator) -> _Told | str:

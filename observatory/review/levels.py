@@ -14,7 +14,7 @@ from observatory.review.token_axis import TokenAxis
 from observatory.review.verdict import Episode, Verdict
 from observatory.review.wording import standing
 
-_THICKNESS = dict(zip(LEVELS, (1.4, 3.4, 6.5), strict=True))
+THICKNESS = dict(zip(LEVELS, (1.4, 3.4, 6.5), strict=True))
 """Of the bar of each level, in points, so that one is seen under the other."""
 
 
@@ -26,7 +26,7 @@ def draw_levels(
     What lasts is drawn `until` the last step at which something is known of the domain.
     """
     for row, judged in enumerate(verdicts):
-        for level, thickness in _THICKNESS.items():
+        for level, thickness in THICKNESS.items():
             for episode in judged.episodes[level]:
                 _draw(panel, axis, row, episode, until[judged.domain], look[judged.domain].color, thickness)
         if not any(judged.episodes.values()):
@@ -44,7 +44,7 @@ def key() -> dict[str, Artist]:
     """What the bars mean."""
     bars: dict[str, Artist] = {
         level: Line2D([], [], color=INK, linewidth=thickness, solid_capstyle="butt")
-        for level, thickness in _THICKNESS.items()
+        for level, thickness in THICKNESS.items()
     }
     return {**bars, "between observations": Line2D([], [], color=INK, linewidth=1, linestyle=":")}
 

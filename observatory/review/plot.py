@@ -16,11 +16,15 @@ from observatory.review.competence_figure import competence_figure
 from observatory.review.composition import composition
 from observatory.review.evidence import lacking, observations
 from observatory.review.layers import layers
+from observatory.review.lead_lag import lead_lag
+from observatory.review.leads import no_leads
 from observatory.review.lesion_effects import no_lesions
 from observatory.review.lesion_matrix import lesion_matrix
 from observatory.review.lesions_over_time import lesions_over_time
 from observatory.review.onsets import onsets
 from observatory.review.overlaps import overlaps
+from observatory.review.region_stability import no_regions, region_stability
+from observatory.review.robustness import no_robustness, robustness
 from observatory.review.stability import nothing_to_compare, stability
 from observatory.review.strength import strength
 from observatory.review.structure import structure
@@ -77,11 +81,14 @@ FIGURES: Mapping[str, Drawing] = {
     "strength": Drawing(strength, _without("contrast_index")),
     "onsets": Drawing(onsets, _no_verdict),
     "layers": Drawing(layers, _without("contrast_index_by_layer")),
+    "region_stability": Drawing(region_stability, no_regions),
     "overlaps": Drawing(overlaps, no_circuits),
     "structure": Drawing(structure, no_circuits),
     "stability": Drawing(stability, nothing_to_compare),
     "composition": Drawing(composition, no_circuits),
     "competence": Drawing(competence_figure, no_competence),
+    "lead_lag": Drawing(lead_lag, no_leads),
+    "robustness": Drawing(robustness, no_robustness),
     "lesion_matrix": Drawing(lesion_matrix, no_lesions),
     "lesions_over_time": Drawing(lesions_over_time, no_lesions),
 }

@@ -16,10 +16,10 @@ from numpy.typing import ArrayLike
 
 from observatory.observation import Array
 from observatory.review.doubts import doubts
-from observatory.review.style import INK, MUTED
+from observatory.review.style import INK, MUTED, letters
 
 _MOST_TICKS = 6
-_TICK = 0.055
+_TICK = 0.065
 """Inches across for the number at a tick, for each point of its text."""
 _MOST_MINOR = 60
 _APART = 0.015
@@ -93,33 +93,51 @@ class TokenAxis:
         return np.concatenate(([2 * at[0] - between[0]], between, [2 * at[-1] - between[-1]]))
 
     def marked(self, values: Array) -> list[int]:
-        """Which observations of a line get a marker: none over another, but all between two gaps, where no line is."""
-        at, shown, last = self.positions, np.isfinite(values), -np.inf
-        alone, marked = between_gaps(values), []
-        for place in np.flatnonzero(shown):
-            if alone[place] or at[place] - last >= _APART * np.ptp(at):
-                marked.append(int(place))
-                last = at[place]
-        return marked
+        """Which observations of a line get a marker."""
+        return thinned(self.positions, values)
 
     def draw(self, axes: Axes, start: float | None = None) -> None:
         """Ticks at round numbers, and the label; from a position on, or for all there is."""
         low, high = self.limits
         low = low if start is None else start
         axes.set_xlim(low, high)
-        every = np.concatenate([self.counts, self.missed])
-        positive = every[every > 0]
-        zero = [0] if (every == 0).any() and low <= self.zero else []
+        fitting = int(np.clip(_inches(axes) / (_TICK * mpl.rcParams["font.size"]), 2, _MOST_TICKS))
+        axes.set_xticks(*self._ticks(low, fitting))
+        axes.set_xticks(self._minor(low), minor=True)
+        label = f"{self.label} (log scale)"
+        axes.set_xlabel(label if len(label) < letters(1.1 * _inches(axes)) else label.replace(" (", "\n("))
+
+    def draw_upwards(self, axes: Axes, start: float | None = None) -> None:
+        """The same for an axis that rises, on which the result stands."""
+        low, high = self.limits
+        low = low if start is None else start
+        axes.set_ylim(low, high)
+        axes.set_yticks(*self._ticks(low, _MOST_TICKS))
+        axes.set_yticks(self._minor(low), minor=True)
+        axes.set_ylabel(f"{self.label}\n(log scale)")
+
+    def _ticks(self, low: float, most: int) -> tuple[list[float], list[str]]:
+        positive = self._positive()
+        zero = [0] if self._at_zero() and low <= self.zero else []
         ticks = round_numbers(ceil(max(positive.min(), 10**low)), int(positive.max())) if positive.size else []
-        ticks = ticks[:: max(1, ceil(len(ticks) / _ticks_that_fit(axes)))]
-        axes.set_xticks(
-            [self.zero] * len(zero) + [log10(tick) for tick in ticks], [count_of(tick) for tick in zero + ticks]
-        )
-        if positive.size:
-            minor = [power + log10(digit) for power in range(20) for digit in range(2, 10)]
-            within = [x for x in minor if max(low, self.first) <= x <= log10(positive.max())]
-            axes.set_xticks(within if len(within) <= _MOST_MINOR else [], minor=True)
-        axes.set_xlabel(f"{self.label} (log scale)")
+        ticks = ticks[:: max(1, ceil(len(ticks) / most))]
+        at = [self.zero] * len(zero) + [log10(tick) for tick in ticks]
+        return at, [count_of(tick) for tick in zero + ticks]
+
+    def _minor(self, low: float) -> list[float]:
+        positive = self._positive()
+        if not positive.size:
+            return []
+        minor = [power + log10(digit) for power in range(20) for digit in range(2, 10)]
+        within = [x for x in minor if max(low, self.first) <= x <= log10(positive.max())]
+        return within if len(within) <= _MOST_MINOR else []
+
+    def _positive(self) -> Array:
+        every = np.concatenate([self.counts, self.missed])
+        return every[every > 0]
+
+    def _at_zero(self) -> bool:
+        return bool((np.concatenate([self.counts, self.missed]) == 0).any())
 
     def draw_missed(self, axes: Axes) -> None:
         """Crosses on the upper edge, and exclamation marks for what is doubted."""
@@ -139,12 +157,22 @@ class TokenAxis:
         return made
 
 
-def _ticks_that_fit(axes: Axes) -> int:
-    """Before the layout is made, from the panel's share of the figure."""
+def _inches(axes: Axes) -> float:
+    """Across, about: the layout is not made yet."""
     figure = axes.get_figure(root=True)
     assert figure is not None
-    inches = axes.get_position().width * figure.get_figwidth()
-    return int(np.clip(inches / (_TICK * mpl.rcParams["font.size"]), 2, _MOST_TICKS))
+    return float(axes.get_position().width * figure.get_figwidth())
+
+
+def thinned(at: Array, values: Array, apart: float = _APART) -> list[int]:
+    """Which values get a marker: none over another, but all between two gaps, where no line is."""
+    shown, last = np.isfinite(values), -np.inf
+    alone, marked = between_gaps(values), []
+    for place in np.flatnonzero(shown):
+        if alone[place] or at[place] - last >= apart * np.ptp(at):
+            marked.append(int(place))
+            last = at[place]
+    return marked
 
 
 def between_gaps(values: Array) -> Array:
