@@ -16,8 +16,10 @@ from torch import nn
 from observatory.measure.anatomy import Anatomy, anatomy
 from observatory.measure.answers import Answers
 from observatory.measure.asking import Questions, questions
+from observatory.measure.gathered import gathered
 from observatory.measure.instruments import find_instrument
 from observatory.measure.layout import Layout
+from observatory.measure.ranks import ALONE, Ranks
 from observatory.measure.reading import SharedPass, Tokens
 from observatory.measure.scene import Scene, contrasts, texts
 from observatory.measure.twins import Fresh, default_count, find_scheme, twins
@@ -52,6 +54,7 @@ class Observatory:
         fresh: Fresh | None = None,
         batch_tokens: int = 2048,
         memory: int = 2**30,
+        ranks: Ranks = ALONE,
     ) -> None:
         """Only the tokenizer is required.
 
@@ -67,6 +70,8 @@ class Observatory:
                 transformers.
             batch_tokens: how many tokens go through the model at a time.
             memory: bytes of host memory for the values of one pass; what needs more is read in several passes.
+            ranks: the processes that observe together, from `all_ranks()`; then each of them must observe whenever one
+                does.
         """
         self.battery = battery if isinstance(battery, Battery) else load_battery(battery)
         self.instruments = instruments_from(instruments)
@@ -84,6 +89,7 @@ class Observatory:
         self._fresh = fresh
         self._batch_tokens = batch_tokens
         self._memory = memory
+        self._ranks = ranks
         self._tokens: dict[int | None, Tokens] = {}
         self._questions: dict[int | None, Questions] = {}
         self._on_twins: dict[tuple[str, ...], Mapping[str, Variable]] = {}
@@ -112,9 +118,9 @@ class Observatory:
         variables: dict[str, Variable] = {}
         coordinates: dict[str, Array] = {}
         costs: dict[str, float] = {}
-        with undisturbed(model):
-            found = anatomy(model, self._layout)
-            provenance = self.provenance(model)
+        with self._ranks.together(), gathered(model), undisturbed(model):
+            found = replace(anatomy(model, self._layout), ranks=self._ranks)
+            provenance = self._provenance(found)
             scene = self._scene(model, found, chosen, variables)
             for instrument in chosen:
                 started = time.perf_counter()
@@ -239,7 +245,10 @@ class Observatory:
 
     def provenance(self, model: nn.Module) -> dict[str, str]:
         """What an observation of this model says of its origin; observations are compared only where it is the same."""
-        found = anatomy(model, self._layout)
+        with gathered(model):
+            return self._provenance(anatomy(model, self._layout))
+
+    def _provenance(self, found: Anatomy) -> dict[str, str]:
         # Not where the blocks are: a wrapper's path says nothing of the model inside.
         shape = (type(found.body).__name__, {space: found.widths(space) for space in found.sites})
         return {

@@ -508,9 +508,9 @@ def test_tasks_go_in_groups_where_memory_is_small(pairs: int, monkeypatch: pytes
     torch.testing.assert_close(found.log_probabilities, whole.log_probabilities)
 
 
-def test_a_pair_keeps_what_its_other_prompts_activations_take() -> None:
-    assert bytes_of_a_pair(anatomy(seeded(NanoGPT))) == 4 * LAYERS * (20 + 16)
-    assert bytes_of_a_pair(anatomy(tiny("llama"))) == 4 * LAYERS * (20 + 6 * HEADS)
+def test_a_pair_keeps_what_its_other_prompts_activations_take_and_two_numbers_a_unit() -> None:
+    assert bytes_of_a_pair(anatomy(seeded(NanoGPT))) == 4 * LAYERS * (20 + 16 + 2 * (20 + HEADS))
+    assert bytes_of_a_pair(anatomy(tiny("llama"))) == 4 * LAYERS * (20 + 6 * HEADS + 2 * (20 + HEADS))
     parts = [attributed(seeded(NanoGPT), Rule(), (one,)) for one in TASKS]
     assert joined(parts).scores["mlp"].shape == (3, 2, 60)
     assert joined(parts).log_probabilities.shape == (18, 2, 2)

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from observatory.measure.layout import Layout, find_layout, find_output, read, written
+from observatory.measure.ranks import ALONE, Ranks
 
 SPACES = ("mlp", "residual", "heads")
 _CONTEXTS = ("max_position_embeddings", "n_positions", "n_ctx", "block_size", "max_seq_len", "max_seq_length")
@@ -26,6 +27,11 @@ class Site:
     units: int
     grouped: bool = False
     """Whether each unit is a vector: a head is a slice of the module's input."""
+
+    @property
+    def values(self) -> int:
+        """Of all its units together."""
+        return read(self.module) if self.side == "input" else self.units
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,8 @@ class Anatomy:
     layout: Layout
     speaker: Speaker | None = None
     """What gives logits; None of a body alone."""
+    ranks: Ranks = ALONE
+    """Who measures it together."""
 
     @property
     def whole(self) -> nn.Module:

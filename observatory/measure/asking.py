@@ -158,8 +158,8 @@ def ask(
 ) -> Float[Tensor, "asking answer"]:
     """The log-probability of every answer, summed over its tokens."""
     found = torch.zeros(len(askings), max(len(asking.answers) for asking in askings))
-    for batch in batches(askings, batch_tokens, anatomy.voice.vocabulary):
+    for batch in anatomy.ranks.own(list(batches(askings, batch_tokens, anatomy.voice.vocabulary))):
         with during(batch):
             scores = batch.scores(anatomy.voice.logits(batch.ids.to(anatomy.device), batch.following))
         found.index_add_(0, batch.askings, scores.cpu())
-    return found
+    return anatomy.ranks.total(found)

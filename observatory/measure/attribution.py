@@ -69,14 +69,16 @@ def attribute(anatomy: Anatomy, questions: Questions, rule: Rule, batch_tokens: 
     sites = [site for space in SPACES for site in anatomy.sites[space]]
     found = torch.zeros(len(questions.askings) // 2, len(PROMPTS), len(ANSWERS))
     tally = _Tally(anatomy, questions)
-    kept = {site: torch.empty(len(found), read(site.module)) for site in sites}
+    kept = {site: torch.zeros(len(found), read(site.module)) for site in sites}
     with no_parameters(anatomy.whole):
-        for batch in _batches(anatomy, questions, other, batch_tokens):
+        for batch in anatomy.ranks.own(_batches(anatomy, questions, other, batch_tokens)):
             scores, activations = _activations(anatomy, batch, sites)
             found[:, other].index_add_(0, batch.askings, scores.cpu())
             for site in sites:
                 kept[site][batch.askings] = activations[site].cpu()
-        for batch in _batches(anatomy, questions, base, batch_tokens):
+        for values in kept.values():
+            anatomy.ranks.total(values)
+        for batch in anatomy.ranks.own(_batches(anatomy, questions, base, batch_tokens)):
             opposite = {site: kept[site][batch.askings].to(anatomy.device) for site in sites}
             if rule.points:
                 scores, activations = _activations(anatomy, batch, sites)
@@ -86,12 +88,12 @@ def attribute(anatomy: Anatomy, questions: Questions, rule: Rule, batch_tokens: 
             found[:, base].index_add_(0, batch.askings, scores.cpu())
             products = {s: towards * (activations[s] - opposite[s]) * derivatives[s] for s in sites}
             tally.add(batch, products, activations)
-    return Attributions(tally.scores(), tally.magnitudes(), found)
+    return Attributions(tally.scores(), tally.magnitudes(), anatomy.ranks.total(found))
 
 
 def bytes_of_a_pair(anatomy: Anatomy) -> int:
-    """The memory that a pair takes until its other prompt is run."""
-    return 4 * sum(read(site.module) for space in SPACES for site in anatomy.sites[space])
+    """The memory that a pair takes: its activations until its other prompt is run, then what is to be added up."""
+    return 4 * sum(read(site.module) + 2 * site.units for space in SPACES for site in anatomy.sites[space])
 
 
 def joined(parts: Sequence[Attributions]) -> Attributions:
@@ -104,40 +106,39 @@ def joined(parts: Sequence[Attributions]) -> Attributions:
 
 
 class _Tally:
-    """Adds up by task and half."""
+    """Adds up by task and half, when all pairs are there: so the sums are the same whoever ran which pair, and when."""
 
     def __init__(self, anatomy: Anatomy, questions: Questions) -> None:
         self._anatomy = anatomy
         self._cells = 2 * questions.task_of_pair + questions.half_of_pair
-        cells, units = 2 * len(questions.tasks), {space: sum(anatomy.widths(space)) for space in SPACES}
-        self._scores = {space: torch.zeros(cells, units[space]) for space in SPACES}
-        self._sizes = {space: torch.zeros(cells, units[space]) for space in SPACES}
-        self._pairs = torch.zeros(cells)
+        self._count = 2 * len(questions.tasks)
+        units = {space: sum(anatomy.widths(space)) for space in SPACES}
+        self._scores = {space: torch.zeros(len(self._cells), units[space]) for space in SPACES}
+        self._sizes = {space: torch.zeros(len(self._cells), units[space]) for space in SPACES}
 
     def add(self, batch: Batch, products: Found, activations: Found) -> None:
-        cells, first = self._cells[batch.askings], batch.first
-        self._pairs.index_add_(0, cells[first], torch.ones(int(first.sum())))
+        first = batch.first
         for space in SPACES:
             sites = self._anatomy.sites[space]
             scores = torch.cat([_grouped(site, products[site]).sum(-1) for site in sites], dim=-1)
             sizes = torch.cat([_grouped(site, activations[site]).norm(dim=-1) for site in sites], dim=-1)
-            self._scores[space].index_add_(0, cells, scores.cpu())
-            self._sizes[space].index_add_(0, cells[first], sizes.cpu()[first])
+            self._scores[space].index_add_(0, batch.askings, scores.cpu())
+            self._sizes[space].index_add_(0, batch.askings[first], sizes.cpu()[first])
 
     def scores(self) -> dict[str, Tensor]:
-        return {space: _halves(total) for space, total in self._scores.items()}
+        return {space: self._by_half(values) for space, values in self._scores.items()}
 
     def magnitudes(self) -> dict[str, Tensor]:
-        pairs = _halves(self._pairs[:, None]).sum(1)
-        return {space: _halves(total).sum(1) / pairs for space, total in self._sizes.items()}
+        pairs = self._cells.bincount(minlength=self._count).reshape(-1, 2).sum(1)
+        return {space: self._by_half(values).sum(1) / pairs[:, None] for space, values in self._sizes.items()}
+
+    def _by_half(self, values: Float[Tensor, "pair unit"]) -> Float[Tensor, "task half unit"]:
+        cells = torch.zeros(self._count, values.shape[-1])
+        return cells.index_add_(0, self._cells, self._anatomy.ranks.total(values)).reshape(-1, 2, values.shape[-1])
 
 
 def _grouped(site: Site, values: Float[Tensor, "row component"]) -> Float[Tensor, "row unit within"]:
     return values.reshape(len(values), site.units, -1)
-
-
-def _halves(cells: Float[Tensor, "cell unit"]) -> Float[Tensor, "task half unit"]:
-    return cells.reshape(-1, 2, cells.shape[-1])
 
 
 def _batches(anatomy: Anatomy, questions: Questions, prompt: int, batch_tokens: int) -> Sequence[Batch]:

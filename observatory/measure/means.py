@@ -39,6 +39,14 @@ class Means:
                 hooks.callback(hooked(site, add).remove)
             yield
 
+    def share(self) -> None:
+        """Once all has been run: counts in what other processes have."""
+        for site in self.anatomy.sites[self.space]:
+            own = self._sums.get(site)
+            own = torch.zeros(site.values, dtype=torch.float64) if own is None else own.cpu()
+            self._sums[site] = self.anatomy.ranks.total(own).to(self.anatomy.device)
+        self._tokens = int(self.anatomy.ranks.total(torch.tensor(self._tokens)))
+
     def of_units(self) -> Float[Tensor, unit * component]:
         """Units of all layers; of a head, a vector."""
         sites = self.anatomy.sites[self.space]

@@ -103,7 +103,7 @@ class SharedPass:
     def _take(self, readings: Sequence[Reading], layers: range) -> dict[Reading, Float[Tensor, "value item unit"]]:
         # numpy asks for large pages and writes scattered rows at once; torch's own take several times as long for both.
         stores = {
-            reading: np.empty((reading.values, self._items, self._units(reading, layers)), np.float32)
+            reading: np.zeros((reading.values, self._items, self._units(reading, layers)), np.float32)
             for reading in readings
         }
         collectors: dict[Site, list[tuple[Reduce, Array]]] = defaultdict(list)
@@ -125,7 +125,7 @@ class SharedPass:
             for site in collectors:
                 hooks.callback(hooked(site, collect).remove)
             hooks.callback(last.register_forward_hook(_stop).remove)
-            for current in self._batches:
+            for current in self._anatomy.ranks.own(self._batches):
                 rows = current.items.numpy()
                 try:
                     self._anatomy.run(current.ids.to(device))
@@ -135,7 +135,7 @@ class SharedPass:
                     f"{type(self._anatomy.body).__name__} returned without running its last block "
                     f"({type(last).__name__}), so its activations could not be read"
                 )
-        return {reading: torch.from_numpy(store) for reading, store in stores.items()}
+        return {reading: self._anatomy.ranks.total(torch.from_numpy(store)) for reading, store in stores.items()}
 
 
 class _LastLayerReached(Exception):

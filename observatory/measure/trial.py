@@ -36,9 +36,12 @@ class Trial:
         self.questions = scene.answers.questions.only(_chosen(scene.answers.questions, pairs))
         self._texts = scene.targets(texts)
         self._means = Means(scene.anatomy, space)
-        self._kept = _Kept(scene.anatomy, space)
+        self._kept = _Kept(scene.anatomy, space, len(self.questions.askings) if to == "corrupted" else 0)
         self.intact = self._run({"mean": self._means.during, "corrupted": self._kept.during}.get(to, alone))
         """Without a lesion."""
+        if to == "mean":
+            self._means.share()
+        self._kept.share()
 
     def lesioned(self, mask: Bool[Tensor, " unit"]) -> Outcome:
         """With these units replaced; missing where there are none."""
@@ -81,25 +84,32 @@ def _chosen(questions: Questions, most: int) -> Bool[Tensor, " pair"]:
 class _Kept:
     """What stands at the last token of every prompt."""
 
-    def __init__(self, anatomy: Anatomy, space: str) -> None:
-        self._sites = anatomy.sites[space]
-        self._values: dict[tuple[Site, int], Tensor] = {}
+    def __init__(self, anatomy: Anatomy, space: str, askings: int) -> None:
+        self._anatomy, self._sites = anatomy, anatomy.sites[space]
+        self._values = {site: torch.zeros(askings, site.values) for site in self._sites if askings}
 
     @contextmanager
     def during(self, batch: Batch) -> Iterator[None]:
         def keep(site: Site, activations: Tensor) -> None:
             there = activations.reshape(*batch.ids.shape, -1)[:, batch.prompt - 1]
-            shaped = there.reshape(len(there), site.units, *((-1,) if site.grouped else ()))
-            self._values.update(
-                {(site, asking): one for asking, one in zip(batch.askings.tolist(), shaped, strict=True)}
-            )
+            self._values[site][batch.askings] = there.cpu().float()
 
         with ExitStack() as hooks:
             for site in self._sites:
                 hooks.callback(hooked(site, keep).remove)
             yield
 
+    def share(self) -> None:
+        """Once all has been run: takes over what other processes have."""
+        for values in self._values.values():
+            self._anatomy.ranks.total(values)
+
     def of_other_prompt(self, batch: Batch) -> Float[Tensor, "row unit *component"]:
         """Of each row's pair."""
         others = [asking ^ 1 for asking in batch.askings.tolist()]
-        return torch.stack([torch.cat([self._values[site, other] for site in self._sites]) for other in others])
+        parts = [self._values[site][others] for site in self._sites]
+        shaped = [
+            part.reshape(len(part), site.units, *((-1,) if site.grouped else ()))
+            for part, site in zip(parts, self._sites, strict=True)
+        ]
+        return torch.cat(shaped, dim=1).to(self._anatomy.device)
