@@ -13,6 +13,7 @@ from observatory.commands.report import report
 from observatory.commands.runs import demo, doctor, replay, train
 from observatory.commands.sync import sync
 from observatory.commands.verdicts import compare, emergence, import_, lead, plot
+from observatory.commands.watch import watch
 
 _COMMANDS: dict[str, Callable[..., None] | dict[str, Any]] = {
     "demo": demo,
@@ -22,6 +23,7 @@ _COMMANDS: dict[str, Callable[..., None] | dict[str, Any]] = {
     "import": import_,
     "plot": plot,
     "report": report,
+    "watch": watch,
     "emergence": emergence,
     "lead": lead,
     "compare": compare,

@@ -92,7 +92,7 @@ def _middle(panel: Axes, axis: TokenAxis, size: int, pooled: PooledOnset) -> Non
         panel.plot([x, x], [low, high], color=INK, linewidth=0.9, zorder=2, label="_interval")
         panel.plot(x, axis.at(pooled.onset), "_", color=INK, markersize=9, markeredgewidth=1.6, label="_mean")
     elif isfinite(pooled.median):
-        panel.plot(x, axis.at(pooled.median), "D", markerfacecolor="white", color=INK, markersize=4, label="_median")
+        panel.plot(x, axis.at(pooled.median), "D", markerfacecolor="none", color=INK, markersize=4, label="_median")
 
 
 def _room(sizes: Sequence[int]) -> float:
@@ -125,6 +125,6 @@ def _key() -> dict[str, Artist]:
         "not emerged by its end": Line2D([], [], color=INK, marker="$\\uparrow$", markersize=7, linewidth=0),
         "mean, 95% t between runs": Line2D([], [], color=INK, marker="_", markersize=9, linewidth=0.9),
         "median, where not all emerged": Line2D(
-            [], [], color=INK, marker="D", markerfacecolor="white", markersize=4, linewidth=0
+            [], [], color=INK, marker="D", markerfacecolor="none", markersize=4, linewidth=0
         ),
     }
