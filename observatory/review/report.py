@@ -18,6 +18,7 @@ from observatory.review.emergence import Emergence, emergence
 from observatory.review.evidence import Criteria
 from observatory.review.report_colors import domain_rules
 from observatory.review.report_numbers import short, to_script, visible
+from observatory.review.report_timeline import without_units
 from observatory.review.style import looks
 from observatory.review.wording import standing
 
@@ -29,7 +30,7 @@ def report_html(logbook: xr.Dataset, criteria: Criteria | None = None, name: str
     """The page as text; `name` is what to call the run. ValueError where the logbook holds no regions yet."""
     if not logbook.sizes.get("step"):
         raise ValueError("the logbook holds no observation yet, so there is nothing to report; observe a step first")
-    judged = emergence(logbook, criteria)
+    judged = emergence(without_units(logbook), criteria)
     return _page(
         {
             "title": escape(report_text.heading(name)),

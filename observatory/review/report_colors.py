@@ -31,7 +31,8 @@ def domain_rules(domains: Sequence[str]) -> str:
 
 
 def _told_from(color: str, ground: str) -> str:
-    """Mixed with black on white, and with white on black."""
+    """Mixed with black on white, and with white on black; on a dark page black is white."""
+    color = "#ffffff" if (color, ground) == ("#000000", DARK) else color
     towards = "#000000" if ground == LIGHT else "#ffffff"
     mixed = (_mix(color, towards, step / _STEPS) for step in range(_STEPS + 1))
     return next(one for one in mixed if contrast(one, ground) >= _LEAST)

@@ -14,8 +14,10 @@ from observatory.review.report_numbers import rounded, visible
 from observatory.review.report_timeline import readouts
 from observatory.review.token_axis import TokenAxis
 
-_NUMBERS = 300_000
+_LETTERS = 2_200_000
 """How many a page can hold for its slider before it takes more than a few megabytes."""
+_LETTERS_OF = {"index": 6, "overlap": 6, "count": 4, "cell": 1}
+"""About, of each value at each stop."""
 _MOST, _FEWEST = 240, 24
 _CELLS = 128
 """Of a layer in the atlas, where it has more units than are told apart on a screen."""
@@ -32,17 +34,25 @@ def offered(logbook: xr.Dataset, judged: Emergence) -> list[int]:
     The first, the last, and those on both sides of each onset are always among them.
     """
     steps = logbook["step"].values
-    sizes = logbook.sizes
-    numbers = len(readouts(logbook)) * sizes["domain"] * (sizes.get("layer", 0) + sizes["domain"] / 2)
-    count = int(min(_MOST, max(_FEWEST, _NUMBERS // max(numbers, 1))))
+    count = min(_MOST, max(_FEWEST, _LETTERS // _letters_of_stop(logbook)))
     if len(steps) <= count:
         return list(range(len(steps)))
     at = TokenAxis.of(logbook).positions
     onsets = [one.episodes[level] for one in judged.verdicts for level in LEVELS]
     near = {step for episodes in onsets for episode in episodes for step in (episode.after, episode.by)}
     kept = set(np.flatnonzero(np.isin(steps, [step for step in near if step is not None])).tolist())
-    spread = {int(np.abs(at - place).argmin()) for place in np.linspace(at[0], at[-1], count)}
+    more = max(count - len(kept), _FEWEST)
+    spread = {int(np.abs(at - place).argmin()) for place in np.linspace(at[0], at[-1], more)}
     return sorted(kept | spread | {0, len(steps) - 1})
+
+
+def _letters_of_stop(logbook: xr.Dataset) -> int:
+    layer, domain = logbook.sizes.get("layer", 0), logbook.sizes["domain"]
+    widths = [logbook.sizes.get(f"{space}_unit", 0) for space in logbook["space"].values]
+    cells = [layer * -(-units // _units_of_cell(units, layer)) for units in widths if units and layer]
+    values = {"index": layer * domain, "count": layer * domain, "overlap": domain**2}
+    of_readout = sum(_LETTERS_OF[name] * count for name, count in values.items())
+    return len(readouts(logbook)) * of_readout + _LETTERS_OF["cell"] * logbook.sizes["pooling"] * sum(cells)
 
 
 def layers(logbook: xr.Dataset, places: list[int]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from observatory.record.console import human
 from observatory.review.circuit_record import Choice, no_circuits
 from observatory.review.competence import no_competence
 from observatory.review.emergence import Emergence
-from observatory.review.evidence import lacking, observations
+from observatory.review.evidence import lacking
 from observatory.review.lesion_effects import LesionCriteria, no_lesions
 from observatory.review.report_numbers import visible
 from observatory.review.telling import POOLINGS, SPACES
@@ -58,12 +58,11 @@ def _localization(logbook: xr.Dataset) -> list[str]:
 
 
 def _verdicts(logbook: xr.Dataset, judged: Emergence) -> list[str]:
-    looked, _ = observations(logbook)
-    if reason := lacking(looked):
+    if reason := lacking(logbook):
         return [f"No verdicts on emergence could be given: {visible(reason)}."]
     readouts = logbook.sizes["space"] * logbook.sizes["pooling"]
     made = visible(logbook["contrast_index_twins"].attrs.get("twins", ""))
-    start = "E at step 0" if int(looked["step"][0]) == 0 else "the twins in place of an untrained start, not observed"
+    start = "E at step 0" if judged.steps[0] == 0 else "the twins in place of an untrained start, not observed"
     criteria, draws = judged.criteria, logbook.sizes["draw"]
     return [
         f"E was held against {logbook.sizes['twin']} untrained twins of the model{f' ({made})' if made else ''}, "

@@ -70,7 +70,7 @@ def summary(judged: Emergence) -> str:
     if not emerged:
         parts = ["No region has emerged in this logbook" if not unsaid else "No region can be said to have emerged"]
     if unsaid:
-        parts.append(f"of {unsaid} nothing can be said yet")
+        parts.append(f"of {unsaid} nothing can be said")
     return escape(f"{'; '.join(parts)}.")
 
 
@@ -149,5 +149,5 @@ def _of_model(attributes: Mapping[Any, Any]) -> Iterable[tuple[str, object]]:
         config = {}
     if isinstance(config, dict):
         yield from ((word, config[key]) for key, word in _FACTS.items() if config.get(key) is not None)
-    if "model_parameters" in attributes:
+    if str(attributes.get("model_parameters", "")).isdigit():
         yield "parameters", human(int(attributes["model_parameters"]))

@@ -27,6 +27,11 @@ def readouts(logbook: xr.Dataset) -> list[Readout]:
     return [Readout(space, pooling) for space, pooling in product(spaces, poolings)]
 
 
+def without_units(logbook: xr.Dataset) -> xr.Dataset:
+    """All that a verdict rests on; the scores of single units are many times as much, and are not copied along."""
+    return logbook.drop_dims([dim for dim in logbook.dims if str(dim).endswith("_unit")])
+
+
 def first_shown(judged: Emergence, known: list[Readout]) -> int:
     """The readout that most verdicts are told of, and of several the first."""
     told = Counter(one.readout for one in judged.verdicts if one.readout is not None)
@@ -60,7 +65,7 @@ def axis(logbook: xr.Dataset) -> dict[str, Any]:
 
 def timeline(logbook: xr.Dataset, judged: Emergence) -> dict[str, Any]:
     """E with its interval and its nulls; where no verdict can be given, E alone and the reason."""
-    looked, _ = observations(logbook)
+    looked, _ = observations(without_units(logbook))
     reason = lacking(looked)
     if reason:
         return {"lacking": reason, "readouts": [_index(logbook, one) for one in readouts(logbook)]}

@@ -16,7 +16,14 @@ const html = (name, attributes, ...children) => fill(document.createElement(name
 const svg = (name, attributes, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
 
 function number(value, decimals = 2) {
-  return value === null || value === undefined ? "missing" : value.toFixed(decimals).replace("-", "−");
+  if (value === null || value === undefined) return "missing";
+  const text = value.toFixed(decimals);
+  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
+}
+// As many letters as fit into so many pixels, of a long name the beginning and the end.
+function fitting(text, pixels) {
+  const letters = Math.max(4, Math.floor(pixels / 7)), half = Math.floor((letters - 1) / 2);
+  return text.length <= letters ? text : `${text.slice(0, half)}…${text.slice(-half)}`;
 }
 function withInterval(value, low, high, decimals = 2) {
   if (value === null || value === undefined) return "missing";
@@ -24,10 +31,12 @@ function withInterval(value, low, high, decimals = 2) {
   return number(value, decimals) + (known ? ` [${number(low, decimals)}, ${number(high, decimals)}]` : "");
 }
 function human(count) {
-  for (const [size, suffix] of [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "K"]]) {
-    if (count >= 0.9995 * size) return `${Number((count / size).toPrecision(3))}${suffix}`;
+  let size = count;
+  for (const unit of ["", "K", "M", "B"]) {
+    if (size < 999.5) return size.toFixed(!unit || size >= 99.95 ? 0 : 1) + unit;
+    size /= 1000;
   }
-  return String(count);
+  return `${size.toFixed(1)}T`;
 }
 function when(place) {
   const tokens = data.axis.tokens;

@@ -1,7 +1,7 @@
 // A matrix of coloured cells. Hover tells a cell's values; with the focus on it, so do the arrow keys.
 
 // spec() gives: label, rows and columns (of {text, full}), most, kind ("signed" or "much"), value(r, c), tell(r, c),
-// and optionally counts(r, c), gone(r, c), blocks (of {from, to}), names: "none" for columns without room.
+// decimals of what stands in a cell, and optionally counts(r, c), gone(r, c), blocks (of {from, to}), names: "none" for columns without room.
 function gridChart(host, spec) {
   let at = [0, 0], grid = null;
   const picture = svg("svg", { tabindex: 0, role: "application", "aria-roledescription": "matrix" });
@@ -49,7 +49,7 @@ function gridChart(host, spec) {
 }
 function layOut(one, width) {
   const letters = Math.max(3, ...one.rows.map((row) => row.text.length));
-  const left = Math.min(7 * letters + 10, 0.4 * width), count = one.columns.length;
+  const left = Math.min(7.2 * letters + 12, 0.4 * width), count = one.columns.length;
   const wide = Math.min((width - left - 4) / count, one.widest || 74);
   const tall = one.tall || Math.max(5, Math.min(wide, 26));
   const turned = one.names !== "none" && Math.max(0, ...one.columns.map((column) => column.text.length)) * 7 > wide - 4;
@@ -59,8 +59,8 @@ function layOut(one, width) {
 function drawCell(picture, grid, one, r, c) {
   const value = one.value(r, c), x = grid.left + c * grid.wide, y = grid.top + r * grid.tall;
   const place = { x: x.toFixed(2), y: y.toFixed(2), width: grid.wide.toFixed(2), height: grid.tall.toFixed(2) };
-  if (value === null || value === undefined) {
-    picture.append(svg("rect", { class: "cell gone", ...place }));
+  if (value === null || value === undefined) { // null is not known, undefined says nothing by itself
+    picture.append(svg("rect", { class: value === null ? "cell gone" : "row", ...place }));
     return;
   }
   const share = Math.min(1, Math.abs(value) / (one.most || 1)), shade = one.kind === "much" ? Math.sqrt(share) : share;
@@ -68,8 +68,8 @@ function drawCell(picture, grid, one, r, c) {
   if (style !== "none") picture.append(svg("rect", { class: `cell ${style}`, "fill-opacity": (0.95 * shade).toFixed(3), ...place }));
   if (grid.wide >= 38 && grid.tall >= 15) {
     const counts = one.counts && one.counts(r, c);
-    picture.append(svg("text", { class: shade > 0.55 ? "strong" : "", x: x + grid.wide / 2, y: y + grid.tall / 2 + 4, "text-anchor": "middle", "font-weight": counts ? 700 : 400 },
-      number(value) + (counts ? "●" : "")));
+    picture.append(svg("text", { class: shade > 0.72 ? "strong" : "", x: x + grid.wide / 2, y: y + grid.tall / 2 + 4, "text-anchor": "middle", "font-weight": counts ? 700 : 400 },
+      number(value, one.decimals) + (counts ? "●" : "")));
   }
 }
 function drawNames(picture, grid, one) {
@@ -77,7 +77,7 @@ function drawNames(picture, grid, one) {
   one.rows.forEach((row, r) => {
     const y = grid.top + (r + 0.5) * grid.tall;
     if (!row.text || y - last < 11) return;
-    picture.append(svg("text", { x: grid.left - 6, y: y + 4, "text-anchor": "end" }, row.text, svg("title", {}, row.full || row.text)));
+    picture.append(svg("text", { x: grid.left - 6, y: y + 4, "text-anchor": "end" }, fitting(row.text, grid.left - 8), svg("title", {}, row.full || row.text)));
     last = y;
   });
   if (one.names === "none") return;
@@ -93,13 +93,13 @@ function hatching() {
     svg("line", { class: "hatch", x1: 0, x2: 0, y1: 0, y2: 6 })));
 }
 // What the shades mean, from the least to the most.
-function shades(most, kind, unit) {
+function shades(most, kind, unit, decimals) {
   const steps = kind === "much" ? [0, 0.25, 0.5, 0.75, 1] : [-1, -0.5, 0, 0.5, 1];
   const parts = steps.map((share) => {
     const style = kind === "much" ? "much" : share < 0 ? "neg" : "pos";
     const shade = kind === "much" ? Math.sqrt(share) : Math.abs(share);
     return html("span", {}, svg("svg", { viewBox: "0 0 20 10", "aria-hidden": "true" }, svg("rect", { class: "frame", width: 20, height: 10 }),
-      svg("rect", { class: `cell ${style}`, width: 20, height: 10, "fill-opacity": 0.95 * shade })), number(share * most));
+      svg("rect", { class: `cell ${style}`, width: 20, height: 10, "fill-opacity": 0.95 * shade })), number(share * most, decimals));
   });
-  return html("div", { class: "legend" }, ...parts, html("span", {}, unit));
+  return html("div", { class: "legend shades" }, ...parts, html("span", {}, unit));
 }

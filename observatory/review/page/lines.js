@@ -109,7 +109,7 @@ function drawCurve(picture, curve, spot, up, width) {
   for (const run of runs(curve.values)) {
     for (const place of run) {
       const x = spot(place);
-      if (run.length > 1 && x - last < 9) continue;
+      if (run.length > 1 && x - last < 11) continue;
       picture.append(marker(curve.domain, x, up(curve.values[place]), 3.4, curve.full && curve.full[place]));
       last = x;
     }

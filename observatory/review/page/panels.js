@@ -78,9 +78,10 @@ function layersPanel(host) {
 function overlapPanel(host) {
   if (data.overlap.lacking) return lacking(host, "Overlap of regions", data.overlap.lacking);
   const caption = frame(host, "Overlap of regions", "");
-  const value = (one, other) => one === other ? null : data.overlap.values[state.readout][state.stop][one][other];
+  const value = (one, other) => one === other ? undefined : data.overlap.values[state.readout][state.stop][one][other];
   const told = (one, other) => one === other ? "a region with itself" : `overlap above chance: ${number(value(one, other), 3)}`;
-  const most = () => largest(data.overlap.values[state.readout].map((step) => step.map((row, r) => row.filter((_, c) => r !== c))));
+  const apart = () => data.overlap.values[state.readout].map((step) => step.map((row, r) => row.filter((_, c) => r !== c)));
+  const most = () => Math.max(0.1, largest(apart())); // shades of next to nothing would look like much
   const redraw = gridChart(host, () => ({
     label: `Overlap of the regions of every two domains, ${words()}, at ${when(now())}`, kind: "signed", most: most(), value, rows: names(), columns: names(),
     tell: (one, other) => [`${data.domains[one].name} and ${data.domains[other].name}`, told(one, other), when(now())],
@@ -99,7 +100,7 @@ function tasksPanel(host) {
   const found = data.tasks;
   if (found.lacking) return lacking(host, "Overlap of tasks", found.lacking);
   const caption = frame(host, "Overlap of tasks' circuits", ""), place = () => latest(found.at);
-  const value = (one, other) => one === other || place() < 0 ? null : found.values[place()][one][other];
+  const value = (one, other) => one === other ? undefined : place() < 0 ? null : found.values[place()][one][other];
   const told = (one, other) => one === other ? "a task with itself" : value(one, other) === null ? "not both done" : `overlap above chance: ${number(value(one, other), 3)}`;
   const most = largest(found.values.map((step) => step.map((row, r) => row.filter((_, c) => r !== c))));
   const starts = found.owners.map((owner, number) => number && owner === found.owners[number - 1] ? null : number).filter((start) => start !== null);
@@ -133,7 +134,7 @@ function lesionsPanel(host) {
 function lesionMatrix(host, found, measure, place) {
   const labels = found.regions.map((full, number) => ({ text: found.shorts[number], full }));
   const get = (name, one, other) => place() < 0 ? null : measure[name][place()][one][other];
-  const most = largest(measure.effect);
+  const most = largest(measure.effect), decimals = most < 0.2 ? 3 : 2;
   const value = (one, other) => get("effect", one, other);
   const told = (one, other) => value(one, other) === null ? `can't say: ${place() < 0 ? "no lesions yet" : measure.unsaid[place()][one] || "not measured"}`
     : `${withInterval(value(one, other), get("low", one, other), get("high", one, other), 3)} ${measure.unit}${get("counts", one, other) ? ", counts" : ", does not count"}`;
@@ -141,10 +142,10 @@ function lesionMatrix(host, found, measure, place) {
   const box = html("div");
   host.append(box);
   const redraw = gridChart(box, () => ({
-    label: `Effects of lesions on ${measure.name.toLowerCase()}`, kind: "signed", most, value, rows: labels, columns: labels,
+    label: `Effects of lesions on ${measure.name.toLowerCase()}`, kind: "signed", most, decimals, value, rows: labels, columns: labels,
     counts: (one, other) => get("counts", one, other), tell: (one, other) => [`lesion of ${found.regions[one]}, felt by ${found.regions[other]}`, told(one, other)],
   }));
-  host.append(shades(most, "signed", `${measure.unit}; red: the region's lesion hurts more`));
+  host.append(shades(most, "signed", `${measure.unit}; red: the region's lesion hurts more`, decimals));
   tableOf(host, `effects on ${measure.name.toLowerCase()}`, () => [["region", ...found.regions], ...found.regions.map((region, one) => [region, ...found.regions.map((_, other) => told(one, other))])]);
   return redraw;
 }
