@@ -186,6 +186,9 @@ class SpecializationMonitor(SteppingCallback):
 
 
 def _attributes(module: L.LightningModule) -> dict[str, str | int]:
+    """The configuration, and how large the model is, where this process can tell: FSDP may show it its part alone."""
     model = find_pretrained(module)
-    size: dict[str, str | int] = {"model_parameters": sum(weight.numel() for weight in (model or module).parameters())}
-    return size if model is None else {**size, "model_config": model.config.to_json_string(use_diff=False)}
+    config = {} if model is None else {"model_config": model.config.to_json_string(use_diff=False)}
+    sizes = [weight.numel() for weight in (model or module).parameters()]
+    spread = any(type(part).__name__ == "FullyShardedDataParallel" for part in module.modules()) or 0 in sizes
+    return config if spread else {**config, "model_parameters": sum(sizes)}
