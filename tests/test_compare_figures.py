@@ -17,12 +17,13 @@ from matplotlib.text import Annotation
 from scipy import stats
 from verdicts import planted, step_up
 
+from observatory.review.common_steps import mean_interval, on_grid, shared_axis
 from observatory.review.compare import Comparison, compare
 from observatory.review.comparison_figures import comparison_figures, write_figures
 from observatory.review.comparison_levels import comparison_levels
 from observatory.review.comparison_orders import comparison_orders, order_shares, pair_shares
 from observatory.review.comparison_sizes import comparison_sizes, no_sizes
-from observatory.review.pooled_curves import mean_interval, on_grid, pooled_curves, shared_axis
+from observatory.review.pooled_curves import pooled_curves
 from observatory.review.run_names import run_names
 from observatory.review.style import looks
 
@@ -61,7 +62,7 @@ def found(grid: dict[str, xr.Dataset]) -> Comparison:
 
 def one_size(count: int) -> dict[str, xr.Dataset]:
     factors = np.exp(np.random.default_rng(0).normal(0, 0.5, count))
-    return {f"seed{number}": seed(10**6, float(factor), STEPS[::3]) for number, factor in enumerate(factors)}
+    return {f"seed{number}": seed(10**6, float(factor), STEPS[::4]) for number, factor in enumerate(factors)}
 
 
 def panel(figure: Figure, title: str) -> Axes:

@@ -24,19 +24,28 @@ def import_(logbook: Path, results: list[Path], step: int | None = None, model: 
     print(*benchmarks.lines(), sep="\n")
 
 
-def plot(logbook: Path, out: Path = Path("figures"), style: Literal["screen", "page", "column"] = "screen") -> None:
+def plot(
+    logbook: Path,
+    out: Path = Path("figures"),
+    style: Literal["screen", "page", "column"] = "screen",
+    reference: Path | list[Path] | None = None,
+) -> None:
     """Draw the figures of a logbook as PNG and SVG.
 
     Args:
         logbook: the logbook, of a finished or a running run.
         out: the folder for the figures.
         style: what they are drawn for: a screen, both columns of a page (7 inches), or one column of it (3.4 inches).
+        reference: another logbook of the same battery, drawn as a band behind E; several as [a.h5, b.h5], and then the
+            band is where one more of their runs would lie.
     """
     from observatory.record.logbook import open_logbook
     from observatory.review.plot import plot
     from observatory.review.style import SHEETS
 
-    for path in plot(open_logbook(logbook), out, SHEETS[style]):
+    others = [] if reference is None else [reference] if isinstance(reference, Path) else reference
+    references = {str(path): open_logbook(path) for path in others}
+    for path in plot(open_logbook(logbook), out, SHEETS[style], references):
         print(path)
 
 

@@ -13,8 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from observatory.observation import Array
+from observatory.review.common_steps import shared_axis
 from observatory.review.model_size import size_words
-from observatory.review.pooled_curves import PooledCurve, shared_axis
+from observatory.review.pooled_curves import PooledCurve
 from observatory.review.style import INK, MUTED, PALE, legend, looks, short, style
 from observatory.review.token_axis import TokenAxis
 

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from observatory.review.common_steps import shared_axis
 from observatory.review.compare import Comparison
 from observatory.review.model_size import size_words
-from observatory.review.pooled_curves import shared_axis
 from observatory.review.pooled_onset import Arrival, PooledOnset, arrival
 from observatory.review.style import INK, Look, legend, looks, short, style
 from observatory.review.token_axis import TokenAxis, count_of, round_numbers

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from observatory.review.lesion_matrix import lesion_matrix
 from observatory.review.lesions_over_time import lesions_over_time
 from observatory.review.onsets import onsets
 from observatory.review.overlaps import overlaps
+from observatory.review.reference import Reference
 from observatory.review.region_stability import no_regions, region_stability
 from observatory.review.robustness import no_robustness, robustness
 from observatory.review.stability import nothing_to_compare, stability
@@ -45,11 +47,17 @@ class Drawing:
     lacking: Callable[[xr.Dataset], str | None]
 
 
-def plot(logbook: xr.Dataset, folder: str | Path, sheet: Sheet = SCREEN) -> list[Path]:
-    """Writes each figure as PNG and SVG and returns the files."""
+def plot(
+    logbook: xr.Dataset, folder: str | Path, sheet: Sheet = SCREEN, references: Mapping[str, xr.Dataset] | None = None
+) -> list[Path]:
+    """Writes each figure as PNG and SVG and returns the files; the references stand behind the curves of strength."""
     if not logbook.sizes.get("step"):
         raise ValueError("the logbook holds no observation yet, so there is nothing to draw")
-    lacks = {name: drawing.lacking(logbook) for name, drawing in FIGURES.items()}
+    figures = dict(FIGURES)
+    if references:
+        behind = Reference.of(logbook, references)
+        figures["strength"] = replace(FIGURES["strength"], draw=partial(strength, reference=behind))
+    lacks = {name: drawing.lacking(logbook) for name, drawing in figures.items()}
     if all(lacks.values()):
         reasons = "; ".join(f"{name}: {reason}" for name, reason in lacks.items())
         raise ValueError(
@@ -61,7 +69,7 @@ def plot(logbook: xr.Dataset, folder: str | Path, sheet: Sheet = SCREEN) -> list
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name in (name for name, reason in lacks.items() if not reason):
-        figure = FIGURES[name].draw(logbook, sheet=sheet)
+        figure = figures[name].draw(logbook, sheet=sheet)
         for suffix in (".png", ".svg"):
             written.append(folder / f"{name}{suffix}")
             with style(sheet):  # what an SVG makes of text is settled when it is written

@@ -17,6 +17,7 @@ from scipy import stats
 from observatory.observation import Array
 from observatory.review.evidence import LEVELS, READOUT, Criteria, evidence, lacking, observations
 from observatory.review.levels import draw_levels, key
+from observatory.review.reference import Reference, draw_reference
 from observatory.review.style import INK, MUTED, PALE, SCREEN, Look, Sheet, legend, looks, style
 from observatory.review.token_axis import TokenAxis, between_gaps
 from observatory.review.verdict import UNKNOWN, verdict
@@ -39,11 +40,12 @@ def strength(
     poolings: Sequence[str] | None = None,
     criteria: Criteria | None = None,
     sheet: Sheet = SCREEN,
+    reference: Reference | None = None,
 ) -> Figure:
     """A panel a pooling: E with its interval, what it is held against, and the levels that are confirmed; the loss.
 
     On a narrow sheet poolings stand below one another. Without the nulls that a verdict takes, the figure says which
-    are lacking.
+    are lacking. Other runs stand behind as a band, where they are given for reference.
     """
     criteria = criteria or Criteria()
     looked, _ = observations(logbook)
@@ -76,6 +78,9 @@ def strength(
                 _nulls(column[0], axis, here, looked.sizes["twin"], look)
                 draw_levels(column[1], axis, verdicts, _last_known(found), look)
             axis.draw_missed(column[0])
+        if reference is not None:  # after all curves, which share their limits
+            for pooling, column in zip(poolings, blocks, strict=False):
+                draw_reference(column[0], axis, reference.bands(space, pooling), look)
         for panel in panels[-1]:
             if has_loss:
                 loss = logbook["train_loss"].values
@@ -91,7 +96,8 @@ def strength(
         said = [f"No verdict can be given: {reason}"] if reason else explained(verdicts, [UNKNOWN])
         above = legend(figure, "outside upper left", marks)
         nulls = {} if found is None else {**_key(criteria.delta, look[domains[0]].color), **key()}
-        below = legend(figure, "outside lower left", {**nulls, **axis.key()}, said)
+        behind = {} if reference is None else reference.key()
+        below = legend(figure, "outside lower left", {**nulls, **behind, **axis.key()}, said)
         figure.set_figheight(sum(heights) + above + below + 0.6)
     return figure
 
