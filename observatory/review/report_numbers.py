@@ -16,11 +16,20 @@ _LETTERS = 18
 
 
 def rounded(values: ArrayLike, decimals: int = 3) -> Any:
-    """Nested lists; a thousandth is finer than any effect size here is known, and pages stay small."""
+    """Nested lists; a thousandth is finer than any effect size here is known, and pages stay small.
+
+    A last digit of 5 that rounding made gives way to its neighbour, or a page that shows a digit less would round again,
+    and differently.
+    """
     table = np.asarray(values, dtype=float)
-    near = np.asarray(np.round(table, decimals) + 0.0, dtype=object)  # no -0
-    near[~np.isfinite(table)] = None
-    return near.tolist()
+    with np.errstate(invalid="ignore"):
+        size, unit = np.abs(table), 10.0**-decimals
+        near = np.round(size, decimals)
+        made = np.round(near / unit) % 10 == 5
+        near = np.round(np.where(made, near + unit * np.sign(size - near), near), decimals)
+    found = np.asarray(np.copysign(near, table) + 0.0, dtype=object)  # no -0
+    found[~np.isfinite(table)] = None
+    return found.tolist()
 
 
 def to_script(content: Any) -> str:

@@ -45,7 +45,7 @@ def facts(logbook: xr.Dataset) -> str:
         f"{len(steps)}, step {steps[0]} to {steps[-1]}" if len(steps) > 1 else f"1, at step {steps[0]}"
     )
     told["training tokens"] = human(int(tokens[-1])) if tokens[-1] > 0 else "not counted"
-    for dim, word in (("twin", "untrained twins"), ("draw", "draws of each null")):
+    for dim, word in (("twin", "untrained twins"), ("draw", "draws of each test")):
         told[word] = logbook.sizes.get(dim, "none")
     told["battery"] = logbook.attrs.get("provenance_battery", "not recorded")
     return "".join(f"<div><dt>{escape(word)}</dt><dd>{named(value)}</dd></div>" for word, value in told.items())

@@ -10,7 +10,7 @@ function gridChart(host, spec) {
     const one = spec();
     grid = layOut(one, width);
     at = [Math.min(at[0], one.rows.length - 1), Math.min(at[1], one.columns.length - 1)];
-    picture.replaceChildren(hatching());
+    picture.replaceChildren();
     fill(picture, { viewBox: `0 0 ${width} ${grid.height}`, height: grid.height, "aria-label": `${one.label}. Arrow keys move through the cells and read out their values.` }, []);
     one.rows.forEach((row, r) => one.columns.forEach((column, c) => drawCell(picture, grid, one, r, c)));
     drawNames(picture, grid, one);
@@ -86,11 +86,6 @@ function drawNames(picture, grid, one) {
     const turn = grid.turned ? { "text-anchor": "end", transform: `rotate(-90 ${x + 4} ${y - 8})`, x: x + 4, y: y - 8 } : { "text-anchor": "middle", x, y };
     picture.append(svg("text", turn, column.text, svg("title", {}, column.full || column.text)));
   });
-}
-let hatches = 0;
-function hatching() {
-  return svg("defs", {}, svg("pattern", { id: hatches++ ? `hatch${hatches}` : "hatch", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
-    svg("line", { class: "hatch", x1: 0, x2: 0, y1: 0, y2: 6 })));
 }
 // What the shades mean, from the least to the most.
 function shades(most, kind, unit, decimals) {
