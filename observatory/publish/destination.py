@@ -32,7 +32,7 @@ class Destination(ABC):
     """What the logbook is to remember of it, as attributes, so that a later process knows what was told there."""
 
     def holds(self, attributes: Mapping[str, object]) -> float:
-        """The last step of the logbook with these attributes that it has already: -inf for none, inf for all."""
+        """The last step that it has of the logbook with these attributes: -inf for none, inf for all there is now."""
         return float("-inf")
 
     @abstractmethod

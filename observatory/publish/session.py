@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from io import BytesIO
-from math import isfinite
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import xarray as xr
 from observatory.publish.allowance import Allowance
 from observatory.publish.destination import Destination, Told
 from observatory.publish.judgement import Judgement, judge
-from observatory.publish.scalars import STEP, TOKENS, Row, left_out, row
+from observatory.publish.scalars import Row, left_out, row
 from observatory.record.reader import open_logbook
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Session:
         """Without a logbook there are numbers, and neither verdicts nor figures."""
         self._destination, self._path = destination, logbook
         self._judging, self._drawing = Allowance(judging, _GUESSES[0], clock), Allowance(drawing, _GUESSES[1], clock)
-        self._held = float("-inf")
+        self._held = -inf
         self._told: set[int] = set()
         self._emerged: set[str] = set()
         self._last: Row | None = None
@@ -55,17 +56,22 @@ class Session:
         if self._path is None:
             return {}
         with open_logbook(self._path) as logbook:
-            self._held = self._destination.holds(logbook.attrs)
-            if isfinite(self._held):
-                logger.warning(
-                    "steps up to %d are in this run already and are not shown again; where training went back and "
-                    "comes to other numbers, the figures and the logbook have the new ones",
-                    self._held,
-                )
             if reason := left_out(logbook.sizes.get("domain", 0)):
                 logger.warning("%s", reason)
+            held = self._destination.holds(logbook.attrs)
             earlier = logbook.isel(step=np.flatnonzero(logbook["step"].values != but)) if "step" in logbook else None
-            if earlier is not None and earlier.sizes["step"]:
+            if earlier is None or not earlier.sizes["step"]:
+                earlier, latest = None, -inf
+            else:
+                latest = float(earlier["step"].max())
+            self._held = latest if held == inf else held
+            if self._held > latest:
+                logger.warning(
+                    "training went back; steps up to %d are in this run already and are not shown again, while figures "
+                    "and tables follow the logbook",
+                    self._held,
+                )
+            if earlier is not None:
                 for place in range(earlier.sizes["step"]):
                     self._send(Told(row(earlier.isel(step=[place]))))
                 judged = judge(earlier)
@@ -98,18 +104,15 @@ class Session:
         self._destination.close()
 
     def _send(self, told: Told) -> None:
-        """A row that is there already is not sent again, but for where it stands."""
+        """Numbers that are there already are not sent again."""
         known = told.row.step in self._told or told.row.step <= self._held
         self._told.add(told.row.step)
         if self._last is None or told.row.step >= self._last.step:
             self._last = told.row
         if known and told.judged is None and not told.figures:
             return
-        kept = (STEP, TOKENS) if known else tuple(told.row.scalars)
-        scalars = {name: told.row.scalars[name] for name in kept}
-        self._destination.tell(
-            Told(Row(told.row.step, told.row.tokens, scalars), told.judged, told.figures, told.report)
-        )
+        scalars = {} if known else told.row.scalars
+        self._destination.tell(replace(told, row=replace(told.row, scalars=scalars)))
 
     def _announce(self, judged: Judgement | None) -> None:
         for domain, sentence in (judged.emerged if judged else {}).items():
@@ -124,7 +127,8 @@ class Session:
     def _html(self, logbook: xr.Dataset) -> str:
         from observatory.review.report import report_html
 
-        return report_html(logbook) if self._destination.shows_html else ""
+        wanted = self._destination.shows_html and "contrast_index" in logbook
+        return report_html(logbook) if wanted else ""
 
 
 def draw(logbook: xr.Dataset) -> dict[str, bytes]:

@@ -13,6 +13,9 @@ from observatory.publish.scalars import PREFIX, STEP, TOKENS
 
 TRACE = "wandb_runs"
 _JOURNAL = f"{PREFIX}/logbook"
+_JOINED: dict[str, tuple[int, str, float]] = {}
+"""By run, the row of another's that holds an observation, and the logbook and step of that one: a second, of whatever
+recorder, would overwrite it."""
 _TITLE = 60
 """Letters; the title of an alert has fewer than 64."""
 
@@ -31,17 +34,17 @@ class WandbRun(Destination):
         self._run, self._ours, self._lightning = run, ours, lightning
         self._closes = ours or lightning or run.settings.mode == "shared"  # which counts no steps
         self._waiting: list[dict[str, Any]] = []
-        self._joined: int | None = None
-        """The row that holds the last observation told, where rows are another's."""
-        self._axis = ""
+        self._axis = self._journal = ""
 
     def holds(self, attributes: Mapping[str, object]) -> float:
         """By the summary, which W&B knows of a run that is resumed; offline, by what the logbook remembers."""
-        journal, runs = str(attributes.get("journal", "")), str(attributes.get(TRACE, "")).split()
+        self._journal, runs = str(attributes.get("journal", "")), str(attributes.get(TRACE, "")).split()
         self.trace = {TRACE: " ".join(dict.fromkeys([*runs, str(self._run.id)]))}
         summary = self._run.summary
-        last = summary.get(STEP) if summary.get(_JOURNAL) == journal else None
-        summary[_JOURNAL] = journal
+        last = summary.get(STEP) if summary.get(_JOURNAL) == self._journal else None
+        _, journal, step = _JOINED.get(self._run.id, (-1, "", 0.0))
+        last = step if journal == self._journal else last  # which no summary has while its row is open
+        summary[_JOURNAL] = self._journal
         self._run.config.update({PREFIX: _provenance(attributes)}, allow_val_change=True)
         if last is not None:
             return float(last)
@@ -51,7 +54,7 @@ class WandbRun(Destination):
         import wandb
 
         self._define(told)
-        row: dict[str, Any] = dict(told.row.scalars)
+        row: dict[str, Any] = {STEP: told.row.step, TOKENS: told.row.tokens, **told.row.scalars}
         if self._lightning:
             row["trainer/global_step"] = told.row.step - 1  # Lightning's own row of the same step says so
         row |= {f"{PREFIX}/figures/{name}": wandb.Image(_picture(png)) for name, png in told.figures.items()}
@@ -77,14 +80,18 @@ class WandbRun(Destination):
     def close(self) -> None:
         while self._waiting:
             self._run.log({}, commit=True)
-            self._joined = None
             self._deliver()
         if self._ours:
             self._run.finish()
 
     def _deliver(self) -> None:
-        while self._waiting and (self._closes or self._joined is None or self._run.step > self._joined):
-            self._joined = None if self._closes else self._run.step
+        while self._waiting:
+            if not self._closes:
+                observation = self._journal, self._waiting[0][STEP]
+                row, *held = _JOINED.get(self._run.id, (-1,))
+                if row >= self._run.step and tuple(held) != observation:
+                    return
+                _JOINED[self._run.id] = self._run.step, *observation
             self._run.log(self._waiting.pop(0), commit=self._closes)
 
     def _define(self, told: Told) -> None:
