@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import lightning as L
 import torch
 
+from observatory import schedules
 from observatory.callbacks.pretrained import find_pretrained
 from observatory.callbacks.stepping import SteppingCallback
 from observatory.record.next_free import next_free
 from observatory.replay.checkpoints import PROGRESS_FILE, step_folders
-from observatory.schedules import Schedule
+from observatory.schedules import Schedule, crossed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -41,7 +42,9 @@ class PythiaCheckpoints(SteppingCallback):
         tokenizer: saved beside the weights; left out, the data module's, if it has one.
         tokens_per_step: for a loop whose batches do not show their tokens.
         """
-        super().__init__(schedule, tokens_per_step)
+        super().__init__(tokens_per_step)
+        self._schedule = schedules.parse(schedule) if isinstance(schedule, str) else schedule
+        self._saved: int | None = None
         self._wanted = Path(folder)
         self._folder = Path(folder)
         self._tokenizer = tokenizer
@@ -68,16 +71,28 @@ class PythiaCheckpoints(SteppingCallback):
                         path.rename(next_free(path.with_name(f"{path.name}-abandoned")))
         self._resumed = False
         super().on_train_start(trainer, pl_module)
+        if trainer.global_step == 0:
+            self._save(trainer, pl_module, 0)
+
+    def stepped(self, trainer: L.Trainer, module: L.LightningModule, before: int, step: int) -> None:
+        if crossed(self._schedule, before, step):
+            self._save(trainer, module, step)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._saved != trainer.global_step:
+            self._save(trainer, pl_module, trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "folder": self._folder.name}
+        return {**super().state_dict(), "folder": self._folder.name, "saved": self._saved}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
         self._folder = self._wanted.with_name(state_dict["folder"])
+        self._saved = state_dict["saved"]
         self._resumed = True
 
-    def act(self, trainer: L.Trainer, module: L.LightningModule, step: int, tokens: int, last: bool) -> None:
+    def _save(self, trainer: L.Trainer, module: L.LightningModule, step: int) -> None:
+        self._saved = step
         if not trainer.is_global_zero:
             return
         model = find_pretrained(module)
@@ -95,7 +110,7 @@ class PythiaCheckpoints(SteppingCallback):
             tokenizer.save_pretrained(partial)
         progress = {
             "step": step,
-            "tokens": tokens,
+            "tokens": self.tokens,
             "attention": model.config._attn_implementation,
             "threads": torch.get_num_threads(),
         }

@@ -1,4 +1,4 @@
-"""A Lightning callback that acts after the optimizer step of scheduled global steps."""
+"""A Lightning callback that is called after every optimizer step, with the tokens seen so far."""
 
 from __future__ import annotations
 
@@ -9,25 +9,20 @@ from typing import Any
 import lightning as L
 from torch import Tensor
 
-from observatory import schedules
-from observatory.schedules import Schedule, crossed
-
 
 class SteppingCallback(L.Callback):
-    """Counts optimizer steps and tokens, and acts at step 0, at scheduled steps and at the last one.
+    """Counts optimizer steps and tokens.
 
     Lightning repeats a global step under gradient accumulation and skips some with several optimizers, so a step counts
-    when the global step has changed, and the schedule is asked about every step in between.
+    when the global step has changed, and whoever is told hears of every step in between.
     """
 
-    def __init__(self, schedule: str | Schedule, tokens_per_step: int | None) -> None:
+    def __init__(self, tokens_per_step: int | None) -> None:
         if tokens_per_step is not None and tokens_per_step < 1:
             raise ValueError(f"tokens_per_step must be positive, or None to count; got {tokens_per_step}")
-        self._schedule = schedules.parse(schedule) if isinstance(schedule, str) else schedule
         self._tokens_per_step = tokens_per_step
         self._tokens = 0
         self._step = 0
-        self._acted: int | None = None
 
     @property
     @abstractmethod
@@ -35,45 +30,32 @@ class SteppingCallback(L.Callback):
         """Two of a kind would share their state in a checkpoint."""
 
     @abstractmethod
-    def act(self, trainer: L.Trainer, module: L.LightningModule, step: int, tokens: int, last: bool) -> None:
-        """What is done at a due step; `last` is of the run, where that is known."""
+    def stepped(self, trainer: L.Trainer, module: L.LightningModule, before: int, step: int) -> None:
+        """The steps after `before` up to `step` have been taken."""
 
-    def steps(self, end: int) -> list[int]:
-        """The steps up to the last one at which it acts; none where the end is not known."""
-        return [step for step in range(end + 1) if step in (0, end) or self._schedule(step)] if end > 0 else []
+    @property
+    def tokens(self) -> int:
+        """Seen up to the last step."""
+        return self._tokens if self._tokens_per_step is None else self._tokens_per_step * self._step
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._step = trainer.global_step
         if self._step == 0:
             self._tokens = 0
-            self._act(trainer, pl_module)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self._tokens += count_tokens(batch) * trainer.world_size
-        if trainer.global_step == self._step:
-            return
-        due = crossed(self._schedule, self._step, trainer.global_step)
-        self._step = trainer.global_step
-        if due:
-            self._act(trainer, pl_module)
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._acted != self._step:
-            self._act(trainer, pl_module, last=True)
+        if trainer.global_step != self._step:
+            before, self._step = self._step, trainer.global_step
+            self.stepped(trainer, pl_module, before, self._step)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"tokens": self._tokens, "acted": self._acted}
+        return {"tokens": self._tokens}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._tokens = state_dict["tokens"]
-        self._acted = state_dict["acted"]
-
-    def _act(self, trainer: L.Trainer, module: L.LightningModule, last: bool = False) -> None:
-        tokens = self._tokens if self._tokens_per_step is None else self._tokens_per_step * self._step
-        self.act(trainer, module, self._step, tokens, last or self._step == trainer.max_steps)
-        self._acted = self._step
 
 
 def count_tokens(batch: Any) -> int:

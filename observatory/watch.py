@@ -45,10 +45,10 @@ class Watch:
         """Goes on after an earlier observation, or from the start: what came later is measured again."""
         self._previous = previous
 
-    def check(self, model: nn.Module) -> None:
+    def check(self, provenance: Mapping[str, str]) -> None:
         """Refuses to go on with what was measured on another model, with another battery or in another way."""
         if self._previous is not None:
-            refuse_another(self._previous.provenance, self._observatory.provenance(model))
+            refuse_another(self._previous.provenance, provenance)
 
     def observe(
         self,

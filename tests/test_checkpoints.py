@@ -164,7 +164,7 @@ def test_a_model_without_transformers_is_refused_with_what_was_found(tmp_path: P
             self.frozen = None  # type: ignore[assignment]
 
     with pytest.raises(ValueError, match=r"saves transformers models; Plain holds none: its children are model"):
-        PythiaCheckpoints(tmp_path / "c").act(trainer(tmp_path), Plain(), 0, 0, last=False)
+        PythiaCheckpoints(tmp_path / "c").on_train_start(trainer(tmp_path), Plain())
 
 
 def test_a_folder_that_cannot_be_made_stops_the_run_at_step_0(tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 STOREYS = [
-    {"observation", "schedules"},
+    {"observation", "schedules", "spacing", "clock"},
     {"stimuli"},
     {"measure"},
     {"observe", "record"},
     {"watch", "forecast"},
+    {"monitor"},
     {"replay", "review"},
     {"publish"},
     {"callbacks"},

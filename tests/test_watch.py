@@ -193,5 +193,6 @@ def test_the_check_says_what_differs(
     what = request.node.callspec.id
     words = rf"the logbook was written with {what} .* and this run has {what} .*or the same {what}"
     with pytest.raises(ValueError, match=words):
-        Watch(here, (), before).check(model)  # type: ignore[arg-type]
-    Watch(Observatory(word_tokenizer(), **usual), (), before).check(MODEL)  # type: ignore[arg-type]
+        Watch(here, (), before).check(here.provenance(model))  # type: ignore[arg-type]
+    there = Observatory(word_tokenizer(), **usual)  # type: ignore[arg-type]
+    Watch(there, (), before).check(there.provenance(MODEL))

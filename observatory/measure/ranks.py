@@ -32,6 +32,7 @@ class Ranks:
     limit: float | None = None
     """Seconds that an observation may take."""
     _deadline: float | None = field(default=None, init=False)
+    _told: Exception | None = field(default=None, init=False)
 
     def __deepcopy__(self, memo: dict[int, object]) -> Ranks:
         return self  # the copy of a model is measured by the same processes
@@ -61,6 +62,7 @@ class Ranks:
         """What the first process has; of the others theirs is not looked at."""
         if self.group is None:
             return value
+        self._agree(None)
         shared = [value]
         dist.broadcast_object_list(shared, group=self.group, group_src=0)
         return shared[0]
@@ -71,10 +73,10 @@ class Ranks:
         self._deadline = None if self.limit is None else time.monotonic() + self.limit
         try:
             yield
-        except ElsewhereError:
-            raise  # it is known already
         except Exception as error:
-            self._agree(f"{type(error).__name__}: {error}")
+            if not isinstance(error, ElsewhereError) and error is not self._told:
+                self._told = error  # to all, once, however many of these contexts it passes through
+                self._agree(f"{type(error).__name__}: {error}")
             raise
         else:
             self._agree(None)

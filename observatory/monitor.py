@@ -1,0 +1,297 @@
+"""Observes a model while it is trained, in whatever loop: all that the callbacks for one or another have in common."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from observatory import schedules
+from observatory.clock import Clock
+from observatory.forecast import forecast, share_of_run
+from observatory.measure.layout import Layout
+from observatory.measure.ranks import Ranks, all_ranks
+from observatory.measure.twins import Fresh
+from observatory.observation import Gap, Instrument, Observation, Recorder, Variable
+from observatory.observe import Observatory
+from observatory.record.console import ConsoleRecorder
+from observatory.record.logbook import Logbook
+from observatory.record.next_free import next_free
+from observatory.schedules import Schedule, crossed
+from observatory.spacing import Budget
+from observatory.stimuli.battery import Battery
+from observatory.stimuli.tokenizer import load_tokenizer
+from observatory.watch import Watch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_USUAL = "logarithmic"
+_WARM = 16
+"""After so many steps it is known how long one takes."""
+
+
+class Monitor:
+    """Observes step 0, the steps that are due and the last one, and writes a logbook.
+
+    Every process of a run calls it at the same steps; the first of them writes. Training itself is not touched. If the
+    first observation fails, the run stops with the reason; a later failure is recorded as a gap and training goes on.
+
+        with Monitor(tokenizer, "observations.h5").begin(model, max_steps=1000) as monitor:
+            for step, batch in enumerate(batches, 1):
+                ...
+                monitor.step(step, tokens=step * batch.numel(), loss=loss)
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase | str | None,
+        out: str | Path = "observations.h5",
+        schedule: str | Schedule | None = None,
+        *,
+        max_overhead: float | None = None,
+        battery: Battery | Path | str | Sequence[Path | str] | None = None,
+        instruments: Sequence[str | Instrument] | None = None,
+        recorders: Sequence[Recorder] | None = None,
+        layout: Layout | None = None,
+        twins: int | None = None,
+        fresh: Fresh | None = None,
+        time_limit: float | None = None,
+    ) -> None:
+        """The tokenizer is enough.
+
+        Args:
+            tokenizer: the model's, or where to load it from.
+            out: the logbook. A run that starts at step 0 never writes into an older one: it takes the next free name.
+            schedule: `logarithmic`, `logarithmic 20`, `pythia`, `every 500`, `at 0 10 100`, or a function of the step.
+            max_overhead: instead of a schedule, the share of training's time that observing may take, such as 0.01.
+            battery: what is shown; a folder of data files, or the built-in one, or several together.
+            instruments: what is measured, by name or made by you: `contrast` unless said otherwise.
+            recorders: where observations go beside the logbook; `[ConsoleRecorder()]` unless said otherwise.
+            layout: where the model keeps its blocks, for one whose modules do not tell.
+            twins: how many re-initialised twins are measured at the start; 16, or fewer of a large model.
+            fresh: makes the model anew with random weights, for one first seen trained that is not of transformers.
+            time_limit: seconds that an observation may take; one that takes longer is given up and is a gap.
+        """
+        if schedule is not None and max_overhead is not None:
+            raise ValueError(f"give a schedule or max_overhead, not both; got {schedule!r} and {max_overhead}")
+        self._given = _USUAL if schedule is None else schedule
+        self._schedule = schedules.parse(self._given) if isinstance(self._given, str) else self._given
+        self._budget = None if max_overhead is None else Budget(max_overhead)
+        self._limit = time_limit
+        self.tokenizer = tokenizer
+        self._measuring: dict[str, Any] = {
+            "battery": battery,
+            "instruments": instruments,
+            "layout": layout,
+            "twins": twins,
+            "fresh": fresh,
+        }
+        self._recorders = tuple(recorders) if recorders is not None else (ConsoleRecorder(),)
+        self._out = self._logbook_path = Path(out)
+        self._ranks = Ranks()
+        self._watch: Watch | None = None
+        self._logbook: Logbook | None = None
+        self._model: nn.Module | None = None
+        self._end: int | None = None
+        self._step = 0
+        self._tokens = 0
+        self._loss: object = None
+        self._acted: int | None = None
+        self._next: float = _WARM
+        self._first: Observation | None = None
+        self._told = False
+        self._clock = Clock()
+
+    @property
+    def logbook_path(self) -> Path:
+        """Where this run's observations are: `out`, or the next free name after it."""
+        return self._logbook_path
+
+    def begin(
+        self,
+        model: nn.Module,
+        step: int = 0,
+        *,
+        max_steps: int | None = None,
+        tokens: int = 0,
+        resumed: bool | None = None,
+        loggers: Sequence[object] = (),
+    ) -> Self:
+        """Opens the logbook, and observes the model if it is not trained yet.
+
+        Args:
+            model: as it is trained; wrapped, compiled or spread over processes, as the loop has it.
+            step: optimizer steps it has been trained for. What the logbook has of later ones is dropped.
+            max_steps: at which the run will end, if that is known.
+            tokens: it has been trained on.
+            resumed: whether the logbook is of this very run; from step 1 on it is unless said otherwise.
+            loggers: the loop's own, for recorders that write where these do.
+        """
+        self._ranks = all_ranks(self._limit)
+        self._model, self._end, self._step, self._tokens = model, max_steps, step, tokens
+        self._clock.begin(step)
+        with self._ranks.together():
+            self._open(step, step > 0 if resumed is None else resumed, loggers)
+        if step == 0 and self._acted != 0:
+            self._observe(last=max_steps == 0)
+        return self
+
+    def step(self, step: int, *, tokens: int = 0, loss: object = None) -> None:
+        """After an optimizer step, on every process: observes if one is due since the step before.
+
+        Args:
+            step: how many optimizer steps have been taken.
+            tokens: how many tokens the model has been trained on, on all processes together.
+            loss: of this step and process, in nats per token; a number or a tensor, which is read only when needed.
+        """
+        before, self._step, self._tokens, self._loss = self._step, step, tokens, loss
+        if self._clock.taken(step) >= _WARM and not self._told:
+            self._tell_share(step)
+        if step == self._end or self.due(before, step):
+            self._observe(last=step == self._end)
+            self._plan_next()
+
+    def due(self, before: int, now: int) -> bool:
+        """Whether to observe, of the steps since the one before."""
+        if self._budget is None:
+            return crossed(self._schedule, before, now)
+        return self._told and now >= self._next
+
+    def end(self) -> None:
+        """The run is over: observes what it has become, and closes the logbook."""
+        if self._watch is not None and self._acted != self._step:
+            self._observe(last=True)
+        self.close()
+
+    def close(self) -> None:
+        """Closes the logbook, as after an error."""
+        watch, self._watch = self._watch, None
+        if watch is None:
+            return
+        if self._logbook is not None:
+            self._logbook.describe({f"seconds_{what}": taken for what, taken in self._clock.seconds().items()})
+        watch.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.end() if error is None else self.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint of the trainer should carry, so that a run that resumes goes on in its logbook."""
+        return {"acted": self._acted, "logbook": str(self._logbook_path), "seconds": self._clock.seconds()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Before `begin`."""
+        self._acted = state["acted"]
+        self._clock.go_on(state["seconds"])
+        self._logbook_path = self._out.with_name(Path(state["logbook"]).name)
+
+    def _open(self, step: int, resumed: bool, loggers: Sequence[object]) -> None:
+        assert self._model is not None
+        if self.tokenizer is None:
+            raise ValueError("the monitor needs the model's tokenizer; pass tokenizer=")
+        tokenizer = load_tokenizer(self.tokenizer) if isinstance(self.tokenizer, str) else self.tokenizer
+        observatory = Observatory(tokenizer, **self._measuring, ranks=self._ranks)
+        provenance = observatory.provenance(self._model)
+        known: Observation | None = None
+        recorders: tuple[Recorder, ...] = ()
+        if self._ranks.rank == 0:
+            if not resumed:
+                self._logbook_path = next_free(self._out)
+                if self._logbook_path != self._out:
+                    print(f"{self._out} holds another run; this one goes to {self._logbook_path}")
+            self._logbook = Logbook(self._logbook_path, attributes={**self._plan(), **_attributes(self._model)})
+            recorders = (self._logbook, *self._recorders)
+        try:
+            if self._logbook is not None:
+                known = self._logbook.last(before=step + 1)
+            self._watch = Watch(observatory, recorders, self._ranks.from_first(known), loggers)
+            self._watch.check(provenance)
+            if self._logbook is not None:
+                self._logbook.rewind(step)
+        except BaseException:
+            if self._logbook is not None:
+                self._logbook.close()
+            raise
+        self._logbook_path = self._ranks.from_first(self._logbook_path)
+
+    def _observe(self, last: bool) -> None:
+        if self._watch is None or self._model is None:
+            raise RuntimeError("begin() comes before step() and end(), and after close() nothing")
+        first, self._acted = not self._watch.observed, self._step
+        try:
+            with self._clock.observing(), self._ranks.together():
+                observation = self._watch.observe(
+                    self._model, self._step, tokens=self._tokens, extras=self._extras(), last=last
+                )
+        except Exception as error:
+            if first:
+                raise
+            reason = f"{type(error).__name__}: {error}"
+            warnings.warn(f"no observation at step {self._step}: {reason}", stacklevel=3)
+            self._watch.gap(Gap(step=self._step, tokens=self._tokens, reason=reason))
+        else:
+            if first:
+                self._first = observation
+                self._watch.note(forecast(observation, self._watch.instruments, self._steps()))
+            if self._budget is not None:
+                self._budget = self._budget.after(observation.seconds, observation.costs.get("twins", 0.0))
+
+    def _extras(self) -> Mapping[str, Variable]:
+        """The loss, averaged over processes."""
+        loss = self._loss
+        own = torch.tensor(np.nan if loss is None else float(loss), dtype=torch.float64)  # type: ignore[arg-type]
+        mean = self._ranks.total(own) / self._ranks.size
+        return {
+            "train_loss": Variable((), mean.numpy(), {"long_name": "training loss", "units": "nats/token"}),
+        }
+
+    def _tell_share(self, step: int) -> None:
+        """Once it is known how long a step takes."""
+        self._told = True
+        self._plan_next()
+        if self._watch is not None and self._end:
+            self._watch.note(self._share(self._clock.pace(step), self._end))
+
+    def _share(self, pace: float, end: int) -> str:
+        assert self._watch is not None
+        if self._budget is not None:
+            more = self._budget.affordable(pace, end)
+            return f"{self._budget.share:.2g} of {end:,} steps of {pace:.2g} s has room for {more} more observations."
+        if self._first is None:
+            return f"A step takes {pace:.2g} s."
+        return share_of_run(self._first, self._watch.instruments, self._steps(), pace, end)
+
+    def _plan_next(self) -> None:
+        """All processes by the clock of the first, since each goes its own way."""
+        if self._budget is not None and self._told:
+            pace = self._clock.pace(self._step)
+            self._next = self._ranks.from_first(self._budget.next(self._step, pace, self._end))
+
+    def _steps(self) -> list[int]:
+        """At which it observes, up to the last; none where the end is not known."""
+        end = self._end or 0
+        return [step for step in range(end + 1) if step in (0, end) or self._schedule(step)] if end > 0 else []
+
+    def _plan(self) -> dict[str, str | int | float]:
+        """By which whoever follows the run knows what is still to come; of a schedule that is a function, nothing."""
+        text: dict[str, str | int | float] = {"schedule": self._given} if isinstance(self._given, str) else {}
+        if self._budget is not None:
+            text = {"max_overhead": self._budget.share}
+        return {**text, **({"max_steps": self._end} if self._end else {})}
+
+
+def _attributes(model: nn.Module) -> dict[str, str | int | float]:
+    known = next((part for part in model.modules() if isinstance(part, PreTrainedModel)), None)
+    size: dict[str, str | int | float] = {"model_parameters": sum(p.numel() for p in (known or model).parameters())}
+    return size if known is None else {**size, "model_config": known.config.to_json_string(use_diff=False)}
