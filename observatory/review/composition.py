@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import ceil
-from textwrap import fill
 
 import numpy as np
 import xarray as xr
@@ -17,7 +16,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from observatory.observation import Array
 from observatory.review.circuit_record import Choice, circuit_record, looked
-from observatory.review.style import MUTED, PALE, SCREEN, Sheet, legend, letters, plain, style
+from observatory.review.style import MUTED, PALE, SCREEN, Sheet, legend, letters, style, wrapped
 from observatory.review.token_axis import TokenAxis
 
 _MIDDLE = "#E69F00"
@@ -37,7 +36,7 @@ def composition(logbook: xr.Dataset, choice: Choice | None = None, sheet: Sheet 
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for place, (panel, domain) in enumerate(zip(panels.flat, record.domains, strict=False)):
             mesh = _domain(panel, axis, shares[:, place], most)
-            panel.set_title(fill(plain(domain), letters(0.6 * sheet.width / columns)))
+            panel.set_title(wrapped(domain, letters(0.6 * sheet.width / columns)))
         for panel in list(panels.flat)[len(record.domains) :]:
             panel.set_axis_off()
         for panel in list(panels.flat)[len(record.domains) - columns : len(record.domains)]:
@@ -78,5 +77,5 @@ def _domain(panel: Axes, axis: TokenAxis, shares: Array, most: float) -> QuadMes
     panel.plot(
         axis.positions, middle, color=_MIDDLE, marker=".", linewidth=0.8, markevery=axis.marked(middle), label="_middle"
     )
-    panel.yaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     return mesh

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import ceil
-from textwrap import fill
 
 import numpy as np
 import xarray as xr
@@ -11,7 +10,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from observatory.review.style import SCREEN, Sheet, letters, plain, style
+from observatory.review.style import SCREEN, Sheet, letters, style, wrapped
 from observatory.review.token_axis import TokenAxis
 
 
@@ -36,8 +35,8 @@ def layers(logbook: xr.Dataset, space: str = "mlp", pooling: str = "mean", sheet
                 rasterized=True,
             )
             panel.set_facecolor("#DDDDDD")
-            panel.set_title(fill(plain(domain), letters(0.6 * sheet.width / columns)))
-            panel.yaxis.set_major_locator(MaxNLocator(integer=True))
+            panel.set_title(wrapped(domain, letters(0.6 * sheet.width / columns)))
+            panel.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         for panel in list(panels.flat)[len(domains) :]:
             panel.set_axis_off()
         for panel in list(panels.flat)[len(domains) - columns : len(domains)]:  # the lowest of each column

@@ -50,7 +50,7 @@ def lead_forest(
     panel.set_yticks(range(len(labels)), [name for name, _, _ in labels])
     for text, (_, color, weight) in zip(panel.get_yticklabels(), labels, strict=True):
         text.set(color=color, weight=weight)
-    panel.tick_params(axis="y", length=0)
+    panel.tick_params(axis="y", length=0, labelsize=small())
     wide = np.ptp(limits) > _WIDE
     kept = [ratio for ratio in (_TICKS[2::3] if wide else _TICKS) if limits[0] <= log10(ratio) <= limits[1]]
     panel.set_xticks([log10(ratio) for ratio in kept], [f"{ratio:g}" for ratio in kept])

@@ -21,7 +21,7 @@ from observatory.review.wording import standing
 
 _LEAST = 1.6
 """Inches across for the curves of a domain."""
-_CURVES, _ROW = 1.15, 0.2
+_CURVES, _ROW = 1.25, 0.17
 """Inches upwards: of curves, and of a row of the forest."""
 _APART = 0.05
 """Markers of a curve, as a share of it."""
@@ -81,7 +81,7 @@ def _curves(panel: Axes, axis: TokenAxis, one: DomainLeads, beside: Mapping[str,
     axis.draw_missed(panel)
     panel.set_ylim(-0.3, 1.3)
     panel.set_yticks([0, 0.5, 1])
-    panel.set_title(f"{short(one.verdict.domain, 12)}: {standing(one.verdict)}", color=look.color, fontsize=small())
+    panel.set_title(f"{short(one.verdict.domain)}\n{standing(one.verdict)}", color=look.color, fontsize=small())
 
 
 def _curve(panel: Axes, axis: TokenAxis, one: Progress, line: dict[str, Any], name: str) -> None:

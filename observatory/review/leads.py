@@ -10,11 +10,10 @@ import xarray as xr
 
 from observatory.observation import Array
 from observatory.review.competence import curves
-from observatory.review.emergence import emergence
-from observatory.review.evidence import lacking, observations
+from observatory.review.evidence import Criteria, evidence, lacking, observations
 from observatory.review.lead import Lead, Series, lead, levels
-from observatory.review.series import series
-from observatory.review.verdict import Verdict
+from observatory.review.series import region_series, series
+from observatory.review.verdict import Verdict, verdict
 
 _MEASURES = {"margin": "margin of tasks", "loss": "held-out loss"}
 _LOSS = "train_loss"
@@ -45,7 +44,8 @@ def leads(logbook: xr.Dataset) -> list[DomainLeads]:
     """Of every domain; what cannot be said has its reason in the lead."""
     if reason := no_leads(logbook):
         raise ValueError(f"regions can be set beside nothing: {reason}")
-    return [_of_domain(logbook, verdict) for verdict in emergence(logbook).verdicts]
+    found = evidence(observations(logbook)[0], Criteria())
+    return [_of_domain(logbook, found, verdict(found, str(domain))) for domain in found["domain"].values]
 
 
 def no_leads(logbook: xr.Dataset) -> str | None:
@@ -59,18 +59,15 @@ def no_leads(logbook: xr.Dataset) -> str | None:
     return "neither competence nor a training loss was recorded, and no benchmark was imported"
 
 
-def _of_domain(logbook: xr.Dataset, verdict: Verdict) -> DomainLeads:
-    beside = {name: series(logbook, key) for key, name in _beside(logbook, verdict.domain).items()}
-    if verdict.readout is None:
-        return DomainLeads(
-            verdict,
-            {name: Lead(verdict.domain, one.name, None, None, verdict.reason) for name, one in beside.items()},
-            {},
-        )
-    region = series(logbook, verdict.domain)
+def _of_domain(logbook: xr.Dataset, found: xr.Dataset, judged: Verdict) -> DomainLeads:
+    beside = {name: series(logbook, key) for key, name in _beside(logbook, judged.domain).items()}
+    if judged.readout is None:
+        unsaid = {name: Lead(judged.domain, one.name, None, None, judged.reason) for name, one in beside.items()}
+        return DomainLeads(judged, unsaid, {})
+    region = region_series(found, judged.domain, judged.readout)
     drawn = {name: _progress(one) for name, one in {"region": region, **beside}.items()}
     return DomainLeads(
-        verdict,
+        judged,
         {name: lead(region, one) for name, one in beside.items()},
         {name: one for name, one in drawn.items() if one is not None},
     )

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from observatory.review.lesion_effects import MEASURES, LesionCriteria, lesion_effects
-from observatory.review.style import INK, MUTED, PALE, SCREEN, Sheet, legend, short, small, style
+from observatory.review.style import INK, MUTED, PALE, SCREEN, Sheet, breadth, legend, short, small, style
 from observatory.review.token_axis import count_of
 
 _MOST = 5
@@ -35,7 +35,7 @@ def lesion_matrix(
     """A row a measure and a column a step, up to five of those at which something is known, the last among them."""
     found = lesion_effects(logbook, criteria, name)
     domains = [str(domain) for domain in found["domain"].values]
-    beside = 0.35 + 0.0107 * sheet.small * max(len(short(domain)) for domain in domains)
+    beside = 0.35 + 0.0107 * sheet.small * max(breadth(short(domain)) for domain in domains)
     room = sheet.width - beside - (_BAR if sheet.bar == "right" else 0.1)
     least = 0.0175 * sheet.small * len(domains)
     shown = _shown(found, max(1, min(_MOST, int(room / max(least + _APART, _LEAST)))))

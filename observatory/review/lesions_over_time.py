@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from textwrap import fill
-
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -14,7 +12,20 @@ from matplotlib.patches import Patch
 
 from observatory.review.lesion_effects import MEASURES, LesionCriteria, lesion_effects, lesion_steps
 from observatory.review.lesion_table import UNITS
-from observatory.review.style import INK, MUTED, SCREEN, Look, Sheet, legend, letters, looks, plain, short, small, style
+from observatory.review.style import (
+    INK,
+    MUTED,
+    SCREEN,
+    Look,
+    Sheet,
+    legend,
+    letters,
+    looks,
+    short,
+    small,
+    style,
+    wrapped,
+)
 from observatory.review.token_axis import TokenAxis, between_gaps
 
 _LABELS = {"margin": "margin", "loss": "held-out loss"}
@@ -79,7 +90,7 @@ def _effects(panel: Axes, axis: TokenAxis, here: xr.Dataset, look: Look, width: 
         panel.text(
             0.5,
             0.75,
-            fill(plain(_why(here)), letters(width)),
+            wrapped(_why(here), letters(width)),
             transform=panel.transAxes,
             ha="center",
             va="center",

@@ -36,7 +36,7 @@ _BAR = 0.6
 def overlaps(logbook: xr.Dataset, choice: Choice | None = None, sheet: Sheet = SCREEN) -> Figure:
     """A panel a step, from the first with two tasks done; formats are marked beside, and order each domain's tasks.
 
-    The twins are shown for the tasks done at the last step. The scale is a square root.
+    The mean of the twins is shown for the tasks done at the last step. The scale is a square root.
     """
     choice = choice or Choice()
     record, axis = circuit_record(logbook, choice), TokenAxis.of(looked(logbook))
@@ -47,7 +47,7 @@ def overlaps(logbook: xr.Dataset, choice: Choice | None = None, sheet: Sheet = S
     for place in told[spread(axis.positions[told])]:
         shown[_title(axis, place)] = record.overlaps(place, share, done[place])[0].corrected
     if len(record.twins):
-        shown["untrained twins, mean"] = record.overlaps(-1, share, done[-1])[1].corrected.mean(0)
+        shown["untrained twins"] = record.overlaps(-1, share, done[-1])[1].corrected.mean(0)
     order = _order(record.tasks)
     values = {title: _off_diagonal(matrix)[np.ix_(order, order)] for title, matrix in shown.items()}
     most = max(float(np.nanmax(matrix, initial=0.0)) for matrix in values.values()) or 1.0

@@ -42,12 +42,12 @@ def region_stability(logbook: xr.Dataset, space: str = "mlp", pooling: str = "me
             for place, (domain, one) in enumerate(look.items()):
                 at, line, marked = axis.positions, values[:, place], axis.marked(values[:, place])
                 drawn = {"color": one.color, "marker": one.marker, "markerfacecolor": "white", "markevery": marked}
-                panel.plot(at, line, **drawn, label=domain, clip_on=False)
+                panel.plot(at, line, **drawn, label=domain)
                 full = [step for step in marked if passes[step, place]]
-                panel.plot(at[full], line[full], one.marker, color=one.color, label="_passes", zorder=3, clip_on=False)
+                panel.plot(at[full], line[full], one.marker, color=one.color, label="_passes", zorder=3)
             panel.set_title(f"with the {title}")
             axis.draw_missed(panel)
-        panels[0, 0].set_ylim(-0.12, 1.0)
+        panels[0, 0].set_ylim(-0.12, 1.05)
         for panel in panels[-1]:
             axis.draw(panel)
         for panel in panels[:, 0]:

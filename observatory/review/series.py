@@ -10,6 +10,7 @@ from observatory.review.competence import curve, curves
 from observatory.review.emergence import emergence
 from observatory.review.evidence import Criteria, evidence, lacking, observations
 from observatory.review.lead import Series, noise_beside_neighbours
+from observatory.review.verdict import Readout
 
 
 def series(logbook: xr.Dataset, name: str) -> Series:
@@ -49,15 +50,18 @@ def _of_numbers(name: str, steps: Array, values: Array) -> Series:
 def _of_domain(logbook: xr.Dataset, domain: str) -> Series:
     """Of the readout that the verdict is told of."""
     looked, _ = observations(logbook)
-    steps = looked["step"].values
     judged = next(one for one in emergence(logbook).verdicts if one.domain == domain)
     if judged.readout is None:
         raise ValueError(f"{domain} has no curve to compare: {lacking(looked) or judged.reason}")
-    where = {"domain": domain, "space": judged.readout.space, "pooling": judged.readout.pooling}
-    here = evidence(looked, Criteria()).sel(where)
+    return region_series(evidence(looked, Criteria()), domain, judged.readout)
+
+
+def region_series(evidence: xr.Dataset, domain: str, readout: Readout) -> Series:
+    """The index of a domain in one readout, with its resamples."""
+    here = evidence.sel(domain=domain, space=readout.space, pooling=readout.pooling)
     return Series(
-        f"{domain} ({judged.readout})",
-        steps,
+        f"{domain} ({readout})",
+        evidence["step"].values,
         here["index"].values.astype(float),
         replicates=here["draws"].transpose("draw", "step").values.astype(float),
     )

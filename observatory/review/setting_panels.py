@@ -70,7 +70,7 @@ def settings(logbook: xr.Dataset, criteria: Criteria) -> list[Setting]:
     return [
         Setting(
             "delta",
-            "delta: how far above its untrained twins (Hedges' $g$)",
+            "delta: Hedges' $g$ above the twins",
             (0, 0.2, 0.4, 0.6, 0.8, 1),
             False,
             criteria.delta,
@@ -79,7 +79,7 @@ def settings(logbook: xr.Dataset, criteria: Criteria) -> list[Setting]:
         ),
         Setting(
             "alpha",
-            "alpha: error rate of the logbook (log scale)",
+            "alpha: error rate (log scale)",
             (0.001, 0.01, 0.1),
             True,
             criteria.alpha,
@@ -115,7 +115,7 @@ def draw_onsets(panel: Axes, axis: TokenAxis, setting: Setting, look: Mapping[st
     axis.draw_upwards(panel, max(edge[0], min([*drawn, edge[1] - 1]) - 0.1))
     _axis(panel, setting)
     panel.tick_params(labelbottom=False)
-    panel.set_title(f"when it emerged, by {setting.name}")
+    panel.set_title(f"onset, by {setting.name}")
 
 
 def unsaid_at(setting: Setting) -> list[str]:

@@ -28,6 +28,9 @@ from observatory.review.verdict import UNKNOWN
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 _PANEL = 2.5
 """Inches across for a panel with its share of the labels."""
+_POWERS = (0.01, 0.1, 1, 10, 100, 1000)
+_WIDE = 20
+"""The largest over the smallest of an axis, from which on only powers of ten have room."""
 _P_TICKS = (1, 0.1, 0.01, 0.001, 0.0001)
 _DOMAIN: dict[str, Any] = {"color": INK, "marker": "o", "linestyle": "-"}
 _FORMAT: dict[str, Any] = {"color": "#8C6D31", "marker": "s", "linestyle": (0, (4, 1.5))}
@@ -168,7 +171,7 @@ def _ratio(panel: Axes, axis: TokenAxis, found: list[Sharing | None]) -> None:
     _line(panel, axis, values, _DOMAIN, "ratio")
     known = values[np.isfinite(values)]
     bottom, top = 0.7 * min([0.7, *known]), 1.4 * max([1.5, *known])
-    ticks = [tick for tick in _TICKS if bottom <= tick <= top]
+    ticks = [tick for tick in (_TICKS if top < _WIDE * bottom else _POWERS) if bottom <= tick <= top]
     panel.set_ylim(bottom, top)
     panel.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     panel.set_yticks([], minor=True)

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle, islice
 from math import ceil
-from textwrap import fill
 from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 # Okabe and Ito's palette, told apart under every common colour blindness.
 _FIXED = {"language": "#0072B2", "math": "#D55E00", "social": "#009E73", "physical": "#CC79A7"}
@@ -21,6 +22,8 @@ _SPARE = ("#E69F00", "#56B4E9", "#000000", "#8C6D31", "#7F7F7F", "#5A3D8A")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
 _LETTERS_AN_INCH = 130.4
 """Of text of one point, on the average."""
+_SLACK = 1.15
+"""A name is cut that is so much wider than letters of average width."""
 _LONGEST = 40
 """Letters of a name in a legend."""
 INK = "#222222"
@@ -83,16 +86,42 @@ def plain(text: str) -> str:
     return " ".join(text.split()).replace("$", r"\$")
 
 
+def breadth(text: str) -> float:
+    """In letters of average width, whatever the size of the text."""
+    points, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=1), False)
+    return float(points) * _LETTERS_AN_INCH / 72
+
+
 def short(name: str, letters: int = 16) -> str:
     """A name that fits beside a row; of a long one the beginning and the end, which tell it from its like."""
     name = " ".join(name.split())
     half = (letters - 1) // 2
-    return plain(name if len(name) <= letters else f"{name[:half].strip()}…{name[-half:].strip()}")
+    cut = name
+    while breadth(cut) > _SLACK * letters and half > 0:
+        cut = f"{name[:half].strip()}…{name[-half:].strip()}"
+        half -= 1
+    return plain(cut)
 
 
 def letters(inches: float) -> int:
     """How many letters of the figure's text fit."""
     return int(_LETTERS_AN_INCH / mpl.rcParams["font.size"] * inches)
+
+
+def wrapped(text: str, letters: int) -> str:
+    """In lines of at most so many letters of average width; a word that is longer is broken."""
+    lines, line = [], ""
+    for word in plain(text).split():
+        while breadth(word) > letters:
+            fits = max(1, sum(breadth(word[: end + 1]) <= letters for end in range(len(word))))
+            lines += [line, word[:fits]] if line else [word[:fits]]
+            line, word = "", word[fits:]
+        if line and breadth(f"{line} {word}") > letters:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}".strip()
+    return "\n".join([*lines, line] if line else lines)
 
 
 def small() -> float:
@@ -105,7 +134,7 @@ def legend_columns(labels: Sequence[str], width: float) -> int:
     room = letters(width) + 4  # there is no space behind the last
     fits = [1]
     for columns in range(2, len(labels) + 1):
-        longest = [max(map(len, column)) for column in np.array_split(np.array(labels), columns)]
+        longest = [max(map(breadth, column)) for column in np.array_split(np.array(labels), columns)]
         if sum(longest) + 9 * columns <= room:
             fits.append(columns)
     return max(fits)
@@ -127,7 +156,7 @@ def legend(figure: Figure, place: Place, entries: Mapping[str, Artist], below: S
     )
     for text, label in zip(made.get_texts(), labels, strict=True):
         text.set_text(label)
-    sentences = "\n".join(fill(plain(text), letters(1.1 * width)) for text in below)
+    sentences = "\n".join(wrapped(text, letters(1.1 * width)) for text in below)
     if sentences:
         made.set_title(sentences)
     text, note = mpl.rcParams["font.size"], small()
