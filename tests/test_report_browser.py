@@ -92,7 +92,11 @@ def cells(page: Any, panel: str) -> list[str]:
 
 
 def state_of(page: Any, panel: str) -> str:
-    drawn: str = page.eval_on_selector(f"#{panel}", "figure => figure.innerHTML")
+    """What is drawn, without what is said of it."""
+    drawn: str = page.eval_on_selector_all(
+        f"#{panel} svg[tabindex] rect, #{panel} svg[tabindex] text", "all => all.map(one => one.outerHTML).join()"
+    )
+    assert drawn
     return drawn
 
 
