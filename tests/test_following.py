@@ -105,6 +105,7 @@ def test_a_step_that_was_missed_is_not_awaited() -> None:
 
 def test_what_is_not_known_is_said() -> None:
     assert coming({}, [0, 1]).reason == "the logbook holds no schedule"
+    assert coming({"max_overhead": 0.01}, [0, 1]).reason == "it comes when its share of the time allows"
     assert coming({"schedule": "at 0 5"}, [0, 5]).reason == "the schedule has no further step"
     once = coming({"schedule": "at 0 5"}, [0])
     assert (once.step, once.time, once.reason) == (5, None, "the pace is known from two observations on")

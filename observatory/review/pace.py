@@ -33,6 +33,8 @@ def next_observation(attributes: Mapping[str, Any], steps: Array, times: Array, 
     end = int(attributes["max_steps"]) if "max_steps" in attributes else None
     if end is not None and last >= end:
         return Next(reason="this was the last one")
+    if "max_overhead" in attributes:
+        return Next(reason="it comes when its share of the time allows")
     if "schedule" not in attributes:
         return Next(reason="the logbook holds no schedule")
     step = _next_step(str(attributes["schedule"]), last, end)
