@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
-from loop import fit, small_battery, word_tokenizer
+from loop import Language, fit, small_battery, word_tokenizer
 from recorded import BATTERY, recorded
 from scipy import stats
+from torch.nn import Parameter
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 from verdicts import planted, step_up
 
@@ -257,6 +259,17 @@ def test_a_live_run_says_how_large_it_is_and_what_is_still_to_come(tmp_path: Pat
     assert model_sizes({"live": open_logbook(out)}).of == {"live": told["model_parameters"]}
 
 
+def test_no_size_is_said_of_a_model_of_which_weights_are_elsewhere(tmp_path: Path) -> None:
+    """DeepSpeed leaves empty weights behind, and FSDP parts; a small model would be made of a large one."""
+    module = Language()
+    module.model.elsewhere = Parameter(torch.empty(0))
+    out = tmp_path / "observations.h5"
+    monitor = SpecializationMonitor(word_tokenizer(), out, "at 0", battery=small_battery(), twins=0, recorders=())
+    fit(tmp_path, [monitor], steps=1, module=module)
+    assert "model_parameters" not in open_logbook(out).attrs
+    assert "model_config" in open_logbook(out).attrs
+
+
 def test_one_domain_before_another_is_counted_where_one_of_them_emerged(runs: dict[str, xr.Dataset]) -> None:
     tie = planted(STEPS, {name: np.full(len(STEPS), 0.6) for name in "abc"})
     silent = runs["x"].assign(contrast_index_twins=xr.full_like(runs["x"]["contrast_index_twins"], nan))
@@ -361,5 +374,12 @@ def test_the_commands_mistakes_end_with_a_sentence(files: list[Path], tmp_path: 
         assert told in str(caught.value)
 
 
-def test_the_table_has_a_row_a_domain(found: Comparison) -> None:
-    assert comparison_table(found).row_count == 3
+def test_the_table_has_a_row_a_domain_and_no_mean_where_a_run_has_not_emerged(found: Comparison) -> None:
+    rows = list(zip(*([str(cell) for cell in column.cells] for column in comparison_table(found).columns), strict=True))
+    assert [row[:3] for row in rows] == [
+        ("a", "3 of 3", "0.29-1.00"),
+        ("b", "2 of 3", "0.09-0.99"),
+        ("c", "0 of 3", "0.00-0.71"),
+    ]
+    assert [row[3] for row in rows][2] == "not reached"
+    assert [row[4] == "-" for row in rows] == [False, True, True]

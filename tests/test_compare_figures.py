@@ -90,6 +90,9 @@ def test_nothing_is_drawn_across_an_observation_that_says_nothing() -> None:
     told = on_grid(np.array([1, 5, 10, 50, 100, 500, 1000]), counts, values)
     assert np.isnan(told).tolist() == [False, True, True, True, False, False, False]
     assert told[[0, 4, 6]].tolist() == [1, 3, 4]
+    alone = on_grid(counts, counts, np.array([nan, 2.0, nan, nan]))
+    assert alone[1] == 2
+    assert np.isnan(alone[[0, 2, 3]]).all()
 
 
 def test_the_band_is_students_t_of_the_runs_that_are_known() -> None:
