@@ -361,7 +361,7 @@ def test_the_methods_are_those_of_the_logbook(page: Page, logbook: xr.Dataset) -
         "4 domains and 4 readouts",
         f"observatory {logbook.attrs['observatory_version']}",
         f"torch {logbook.attrs['torch_version']}",
-        "Circuits of 8 tasks",
+        "Circuits of 8 tasks are the 1% of MLP units",
         "8 random masks",
         "AlKhamissi et al., 2025",
         "Han et al., 2026",
@@ -427,6 +427,18 @@ def test_what_was_not_recorded_is_told_with_how_to_record_it() -> None:
     without = Page(report_html(book.drop_vars("contrast_index_twins"))).data["timeline"]
     assert "observe again with twins" in without["lacking"]
     same(without["readouts"][0]["index"], book["contrast_index"].values[:, 0, 0].T)
+
+
+def test_a_readout_without_twins_has_no_band() -> None:
+    """Heads that are constant, say: their index is missing, and so is that of their twins."""
+    book = planted(STEPS, {"a": step_up(STEPS, 10), "b": step_up(STEPS, 10)}).copy(deep=True)
+    book["contrast_index_twins"].loc[{"space": "heads"}] = np.nan
+    told = Page(report_html(book)).data["timeline"]["readouts"]
+    assert [one["twins"] is None for one in told] == [False, False, True, True]
+
+
+def test_every_missing_observation_is_told_with_its_reason(page: Page) -> None:
+    assert "What is missing, and why step 55 is missing: out of luck" in page.text
 
 
 def test_steps_without_regions_are_shown_without_values(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def report_html(logbook: xr.Dataset, criteria: Criteria | None = None, name: str
             "verdicts": report_text.verdicts(judged),
             "numbers": report_text.numbers(judged),
             "order": report_text.order(judged),
-            "notes": report_text.notes(judged),
+            "notes": report_text.notes(logbook, judged),
             "methods": report_text.methods_paragraph(logbook, judged),
             "references": report_text.references(),
             "provenance": report_text.provenance(logbook, judged),

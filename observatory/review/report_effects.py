@@ -13,6 +13,7 @@ from observatory.review.circuits import circuits
 from observatory.review.competence import CHANCE, MEASURES, competence, no_competence
 from observatory.review.lesion_effects import LesionCriteria, lesion_effects, no_lesions
 from observatory.review.report_numbers import rounded, short, visible
+from observatory.review.telling import SPACES
 
 _HEADINGS = {
     "margin": ("Margins of tasks", "nats"),
@@ -65,7 +66,7 @@ def task_overlap(logbook: xr.Dataset, places: list[int]) -> dict[str, Any]:
     order = np.argsort([domains.index(domain) for domain in tasks.domains], kind="stable")
     return {
         "at": _at(logbook, looked(chosen)["step"].values),
-        "choice": {"space": visible(report.choice.space), "share": report.choice.share},
+        "choice": f"{100 * report.choice.share:.3g}% of {SPACES.get(report.choice.space, report.choice.space)}",
         "tasks": [visible(tasks.names[place]) for place in order],
         "owners": [visible(tasks.domains[place]) for place in order],
         "values": [rounded(step.overlap.corrected[np.ix_(order, order)]) for step in report.steps],

@@ -82,9 +82,10 @@ def _circuits(logbook: xr.Dataset) -> list[str]:
     if no_circuits(logbook):
         return []
     choice = Choice()
+    chosen = f"{100 * choice.share:.3g}% of {SPACES[choice.space]}"
     return [
-        f"Circuits of {logbook.sizes['task']} tasks are the {choice.share:.3g} of {SPACES.get(choice.space)} with the "
-        "largest first-order attributions on minimal pairs (after Han et al., 2026), of tasks that the model does "
+        f"Circuits of {logbook.sizes['task']} tasks are the {chosen} with the largest first-order "
+        "attributions on minimal pairs (after Han et al., 2026), of tasks that the model does "
         f"(one-sided t over templates, alpha = {choice.alpha:g} over all tasks); overlaps are Jaccard coefficients "
         "above chance."
     ]

@@ -18,8 +18,8 @@ _LETTERS = 18
 def rounded(values: ArrayLike, decimals: int = 3) -> Any:
     """Nested lists; a thousandth is finer than any effect size here is known, and pages stay small.
 
-    A last digit of 5 that rounding made gives way to its neighbour, or a page that shows a digit less would round again,
-    and differently.
+    A last digit of 5 that rounding made gives way to its neighbour: where a page shows a digit less, it would round
+    again, and differently.
     """
     table = np.asarray(values, dtype=float)
     with np.errstate(invalid="ignore"):

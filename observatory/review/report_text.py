@@ -16,6 +16,7 @@ from observatory.review.doubts import doubts
 from observatory.review.emergence import Emergence
 from observatory.review.report_methods import REFERENCES, methods
 from observatory.review.report_numbers import visible
+from observatory.review.report_timeline import missed
 from observatory.review.telling import verdict_sentence
 from observatory.review.verdict_table import verdict_table
 from observatory.review.wording import sequence, standing
@@ -92,10 +93,11 @@ def order(judged: Emergence) -> str:
     return f"<p>How likely each order is, over resampled stimuli:</p><ol>{rows}</ol>{rest}"
 
 
-def notes(judged: Emergence) -> str:
-    if not judged.notes:
-        return "<p>There is nothing to warn of.</p>"
-    return _list(judged.notes)
+def notes(logbook: xr.Dataset, judged: Emergence) -> str:
+    """Those of the verdicts, and each observation that is missing, of which the verdicts tell the number alone."""
+    gaps = missed(logbook)
+    told = f"<details><summary>What is missing, and why</summary>{_list(gaps)}</details>" if gaps else ""
+    return (_list(judged.notes) if judged.notes else "<p>There is nothing to warn of.</p>") + told
 
 
 def methods_paragraph(logbook: xr.Dataset, judged: Emergence) -> str:

@@ -53,7 +53,10 @@ def axis(logbook: xr.Dataset) -> dict[str, Any]:
         "positions": rounded(drawn.positions, 4),
         "limits": rounded(drawn.limits, 4),
         "ticks": [{"at": round(float(at), 4), "text": count_of(number)} for at, number in ticks],
-        "missed": _missed(logbook, drawn),
+        "missed": [
+            {"at": round(float(drawn.at(count)), 4), "text": text}
+            for count, text in zip(drawn.missed, missed(logbook), strict=True)
+        ],
         "doubted": [
             {"at": round(float(drawn.at_step(step)), 4), "text": visible(f"step {step}: {one['text']}")}
             for one in doubts(logbook)
@@ -97,26 +100,24 @@ def _index(logbook: xr.Dataset, one: Readout) -> dict[str, Any]:
 def _beside(at_all: xr.Dataset, found: xr.Dataset, twins: int, one: Readout) -> dict[str, Any]:
     here = at_all.sel(space=one.space, pooling=one.pooling)
     passes = (here["level_p"].sel(level=LEVELS[0]) <= found.attrs["alpha_of_readout"]).transpose("domain", "step")
+    alone = found.sel(space=one.space, pooling=one.pooling)
+    known = bool(np.isfinite(alone["twins_spread"]).any())
     return {
         **{name: rounded(here[name].transpose("domain", "step").values) for name in ("low", "high", "chance")},
         "passes": passes.values.astype(int).tolist(),
-        "floor": rounded(found["floor"].sel(space=one.space, pooling=one.pooling).values),
-        "twins": rounded(twins_between(found.sel(space=one.space, pooling=one.pooling), twins)),
+        "floor": rounded(alone["floor"].values),
+        "twins": rounded(twins_between(alone, twins)) if known else None,
     }
 
 
-def _missed(logbook: xr.Dataset, drawn: TokenAxis) -> list[dict[str, Any]]:
+def missed(logbook: xr.Dataset) -> list[str]:
+    """What is said of each observation that was due and is missing."""
     if "gap_step" not in logbook:
         return []
     steps = logbook["gap_step"].values
     reasons = logbook["gap_reason"].values if "gap_reason" in logbook else [""] * len(steps)
-    return [
-        {
-            "at": round(float(drawn.at(count)), 4),
-            "text": visible(f"step {step} is missing: {reason or 'no reason given'}"),
-        }
-        for count, step, reason in zip(drawn.missed, steps, reasons, strict=True)
-    ]
+    pairs = zip(steps, reasons, strict=True)
+    return [visible(f"step {step} is missing: {reason or 'no reason given'}") for step, reason in pairs]
 
 
 def _has_loss(logbook: xr.Dataset) -> bool:

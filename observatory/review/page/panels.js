@@ -113,7 +113,7 @@ function tasksPanel(host) {
   host.append(shades(most, "much", "overlap above chance; squares are domains, hatched where a task is not done"));
   watchers.push(() => {
     redraw();
-    const share = `${found.choice.share} of the ${found.choice.space} units.`;
+    const share = `Circuits are ${found.choice}.`;
     caption.querySelector(".more").textContent = place() < 0 ? `Circuits were not looked for up to this step. ${share}` :
       `At ${when(found.at[place()])}: ${found.done[place()]} of ${found.tasks.length} tasks done; ${found.said[place()]}. ${share}`;
   });
