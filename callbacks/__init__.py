@@ -2,3 +2,4 @@
 
 from observatory.callbacks.checkpoints import PythiaCheckpoints as PythiaCheckpoints
 from observatory.callbacks.monitor import SpecializationMonitor as SpecializationMonitor
+from observatory.callbacks.transformers import TransformersMonitor as TransformersMonitor

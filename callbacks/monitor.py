@@ -81,7 +81,6 @@ class SpecializationMonitor(SteppingCallback):
             time_limit=time_limit,
         )
         self._loss: Any = None
-        self._resumed = False
 
     @property
     def logbook_path(self) -> Path:
@@ -105,10 +104,8 @@ class SpecializationMonitor(SteppingCallback):
             trainer.global_step,
             max_steps=trainer.max_steps if trainer.max_steps >= 0 else None,
             tokens=self.tokens,
-            resumed=self._resumed or trainer.global_step > 0,
             loggers=trainer.loggers,
         )
-        self._resumed = False
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -133,4 +130,3 @@ class SpecializationMonitor(SteppingCallback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
         self._monitor.load_state_dict(state_dict)
-        self._resumed = True

@@ -4,8 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from observatory.callbacks.monitor import SpecializationMonitor as SpecializationMonitor
+    from observatory.callbacks.transformers import TransformersMonitor as TransformersMonitor
     from observatory.measure.lesion import Replacement as Replacement
     from observatory.measure.lesion import lesion as lesion
+    from observatory.monitor import Monitor as Monitor
     from observatory.observation import Gap as Gap
     from observatory.observation import Instrument as Instrument
     from observatory.observation import Observation as Observation
@@ -20,8 +23,11 @@ if TYPE_CHECKING:
     from observatory.stimuli.battery import load_battery as load_battery
 
 _HOMES = {
+    "SpecializationMonitor": "observatory.callbacks.monitor",
+    "TransformersMonitor": "observatory.callbacks.transformers",
     "Replacement": "observatory.measure.lesion",
     "lesion": "observatory.measure.lesion",
+    "Monitor": "observatory.monitor",
     "Gap": "observatory.observation",
     "Instrument": "observatory.observation",
     "Observation": "observatory.observation",

@@ -12,7 +12,7 @@ class Clock:
 
     def __init__(self) -> None:
         self._earlier = {"training": 0.0, "observing": 0.0}
-        self._began = time.perf_counter()
+        self._began: float | None = None
         self._observing = 0.0
         self._first = 0
 
@@ -20,13 +20,17 @@ class Clock:
         """Training begins here, or goes on."""
         self._began, self._observing, self._first = time.perf_counter(), 0.0, step
 
+    def end(self) -> None:
+        """What comes until it goes on is no part of the run."""
+        self._earlier, self._began, self._observing = self.seconds(), None, 0.0
+
     def taken(self, step: int) -> int:
         """Steps since."""
         return step - self._first
 
     def pace(self, step: int) -> float:
         """Seconds that a step has taken on the average, without observing."""
-        return (time.perf_counter() - self._began - self._observing) / max(1, self.taken(step))
+        return self._training() / max(1, self.taken(step))
 
     @contextmanager
     def observing(self) -> Iterator[None]:
@@ -39,12 +43,14 @@ class Clock:
 
     def seconds(self) -> dict[str, float]:
         """Of the whole run, for its record and for whoever goes on with it."""
-        training = time.perf_counter() - self._began - self._observing
         return {
-            "training": self._earlier["training"] + training,
+            "training": self._earlier["training"] + self._training(),
             "observing": self._earlier["observing"] + self._observing,
         }
 
     def go_on(self, seconds: dict[str, float]) -> None:
         """After a process that has counted so much."""
         self._earlier = dict(seconds)
+
+    def _training(self) -> float:
+        return 0.0 if self._began is None else time.perf_counter() - self._began - self._observing

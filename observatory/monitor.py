@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 from transformers import PreTrainedModel
 
 from observatory import schedules
 from observatory.clock import Clock
 from observatory.forecast import forecast, share_of_run
 from observatory.measure.layout import Layout
+from observatory.measure.needs import free_memory
 from observatory.measure.ranks import Ranks, all_ranks
 from observatory.measure.twins import Fresh
 from observatory.observation import Gap, Instrument, Observation, Recorder, Variable
@@ -105,6 +108,7 @@ class Monitor:
         self._tokens = 0
         self._loss: object = None
         self._acted: int | None = None
+        self._loaded = False
         self._next: float = _WARM
         self._first: Observation | None = None
         self._told = False
@@ -132,16 +136,27 @@ class Monitor:
             step: optimizer steps it has been trained for. What the logbook has of later ones is dropped.
             max_steps: at which the run will end, if that is known.
             tokens: it has been trained on.
-            resumed: whether the logbook is of this very run; from step 1 on it is unless said otherwise.
+            resumed: whether the logbook is of this very run; it is from step 1 on, or after `load_state_dict`, unless
+                said otherwise.
             loggers: the loop's own, for recorders that write where these do.
         """
+        self.close()  # what a run that ended in an error has left open
+        if resumed is None:
+            resumed = step > 0 or self._loaded
+        if not resumed:
+            self._forget()
+        self._loaded = self._told = False
         self._ranks = all_ranks(self._limit)
         self._model, self._end, self._step, self._tokens = model, max_steps, step, tokens
         self._clock.begin(step)
-        with self._ranks.together():
-            self._open(step, step > 0 if resumed is None else resumed, loggers)
-        if step == 0 and self._acted != 0:
-            self._observe(last=max_steps == 0)
+        try:
+            with self._ranks.together():
+                self._open(step, resumed, loggers)
+            if step == 0 and self._acted != 0:
+                self._observe(last=max_steps == 0)
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def step(self, step: int, *, tokens: int = 0, loss: object = None) -> None:
@@ -176,6 +191,7 @@ class Monitor:
         watch, self._watch = self._watch, None
         if watch is None:
             return
+        self._clock.end()
         if self._logbook is not None:
             self._logbook.describe({f"seconds_{what}": taken for what, taken in self._clock.seconds().items()})
         watch.close()
@@ -188,13 +204,23 @@ class Monitor:
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint of the trainer should carry, so that a run that resumes goes on in its logbook."""
-        return {"acted": self._acted, "logbook": str(self._logbook_path), "seconds": self._clock.seconds()}
+        budget = self._budget and {"spent": self._budget.spent, "cost": self._budget.cost}
+        seconds = self._clock.seconds()
+        return {"acted": self._acted, "logbook": str(self._logbook_path), "seconds": seconds, "budget": budget}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Before `begin`."""
-        self._acted = state["acted"]
+        self._loaded, self._acted = True, state["acted"]
         self._clock.go_on(state["seconds"])
         self._logbook_path = self._out.with_name(Path(state["logbook"]).name)
+        if self._budget is not None and state["budget"] is not None:
+            self._budget = replace(self._budget, **state["budget"])
+
+    def _forget(self) -> None:
+        """What was before belongs to another run."""
+        self._acted, self._first, self._clock = None, None, Clock()
+        if self._budget is not None:
+            self._budget = Budget(self._budget.share)
 
     def _open(self, step: int, resumed: bool, loggers: Sequence[object]) -> None:
         assert self._model is not None
@@ -219,16 +245,23 @@ class Monitor:
             self._watch.check(provenance)
             if self._logbook is not None:
                 self._logbook.rewind(step)
+            if known is not None and self._budget is not None and not self._budget.cost:
+                self._budget = self._budget.after(known.seconds, 0.0)
         except BaseException:
             if self._logbook is not None:
                 self._logbook.close()
             raise
         self._logbook_path = self._ranks.from_first(self._logbook_path)
+        needed = observatory.needs(self._model)
+        self._watch.note(needed.told())
+        if lacking := needed.lacking(free_memory(next(self._model.parameters()).device)):
+            warnings.warn(lacking, stacklevel=4)
 
     def _observe(self, last: bool) -> None:
         if self._watch is None or self._model is None:
             raise RuntimeError("begin() comes before step() and end(), and after close() nothing")
         first, self._acted = not self._watch.observed, self._step
+        before, once = self._clock.seconds()["observing"], 0.0
         try:
             with self._clock.observing(), self._ranks.together():
                 observation = self._watch.observe(
@@ -241,11 +274,12 @@ class Monitor:
             warnings.warn(f"no observation at step {self._step}: {reason}", stacklevel=3)
             self._watch.gap(Gap(step=self._step, tokens=self._tokens, reason=reason))
         else:
+            once = observation.costs.get("twins", 0.0)
             if first:
                 self._first = observation
                 self._watch.note(forecast(observation, self._watch.instruments, self._steps()))
-            if self._budget is not None:
-                self._budget = self._budget.after(observation.seconds, observation.costs.get("twins", 0.0))
+        if self._budget is not None:
+            self._budget = self._budget.after(self._clock.seconds()["observing"] - before, once)
 
     def _extras(self) -> Mapping[str, Variable]:
         """The loss, averaged over processes."""
@@ -292,9 +326,12 @@ class Monitor:
 
 
 def _attributes(model: nn.Module) -> dict[str, str | int | float]:
-    """The configuration, and how large the model is, where this process can tell: FSDP may show it its part alone."""
-    known = next((part for part in model.modules() if isinstance(part, PreTrainedModel)), None)
-    config = {} if known is None else {"model_config": known.config.to_json_string(use_diff=False)}
-    sizes = [weight.numel() for weight in (known or model).parameters()]
+    """Of the part that is trained: its configuration, and how large it is, of which FSDP1 shows a process its part."""
+    parts = [part for part in model.modules() if isinstance(part, PreTrainedModel)]
+    known = next((part for part in parts if any(p.requires_grad for p in part.parameters())), next(iter(parts), None))
+    told: dict[str, str | int | float] = {}
+    if known is not None:
+        told["model_config"] = known.config.to_json_string(use_diff=False)
+    sizes = [0 if is_lazy(p) else p.numel() for p in (known or model).parameters()]
     spread = any(type(part).__name__ == "FullyShardedDataParallel" for part in model.modules()) or 0 in sizes
-    return {**config, **({} if spread else {"model_parameters": sum(sizes)})}
+    return told if spread else {**told, "model_parameters": sum(sizes)}

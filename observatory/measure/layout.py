@@ -75,8 +75,18 @@ def find_output(model: nn.Module, layout: Layout) -> str | None:
 
 
 def projections(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The linear layers inside, of whatever class: those that say how many values they read and write."""
-    return ((path, child) for path, child in module.named_modules() if read(child) and written(child))
+    """The linear layers inside, of whatever class: those that say how many values they read and write.
+
+    One with an adapter round it counts with its adapter, and what both consist of does not.
+    """
+    adapted = None
+    for path, child in module.named_modules():
+        if adapted is not None and path.startswith(adapted):
+            continue
+        if read(child) and written(child):
+            yield path, child
+            if any(_shape(part) == _shape(child) for part in child.modules() if part is not child):
+                adapted = f"{path}."
 
 
 def read(module: nn.Module) -> int:
@@ -87,6 +97,10 @@ def read(module: nn.Module) -> int:
 def written(module: nn.Module) -> int:
     """How many values a linear layer writes, or 0 for any other module."""
     return _width(module, "out_features", "nf")
+
+
+def _shape(module: nn.Module) -> tuple[int, int]:
+    return read(module), written(module)
 
 
 def _width(module: nn.Module, *names: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
             torch.no_grad(),
             torch.autocast(device_type=device.type, enabled=False),
             uncompiled(),
+            _plain_forward(model),
         ):
             for module, _ in modes:
                 module.training = False  # not eval(): some modules do more there, such as merging adapters
@@ -38,6 +39,17 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
             module.training = training
         random.setstate(python)
         np.random.set_state(numpy)
+
+
+@contextmanager
+def _plain_forward(model: nn.Module) -> Iterator[None]:
+    """Accelerate puts autocast inside the forward of a model, where it would come on again."""
+    with ExitStack() as stack:
+        for own in (vars(module) for module in model.modules()):
+            if "forward" in own and "_original_forward" in own:
+                stack.callback(own.__setitem__, "forward", own["forward"])
+                own["forward"] = own["_original_forward"]
+        yield
 
 
 def uncompiled() -> AbstractContextManager[object]:
