@@ -19,6 +19,7 @@ from observatory.measure.asking import Questions, questions
 from observatory.measure.gathered import gathered
 from observatory.measure.instruments import find_instrument
 from observatory.measure.layout import Layout
+from observatory.measure.needs import Needs, is_out_of_memory, needs, release_memory
 from observatory.measure.ranks import ALONE, Ranks
 from observatory.measure.reading import SharedPass, Tokens
 from observatory.measure.scene import Scene, contrasts, texts
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 
 OF_TWINS = "_twins"
+_FEWEST_TOKENS = 64
+"""At a time; with fewer than these, the memory is short for other reasons."""
 _DEFAULT = ("contrast",)
 
 
@@ -112,6 +115,23 @@ class Observatory:
             previous: the observation before this one, for what is a matter of change.
             last: measures with all instruments, whatever their schedules.
         """
+        while True:
+            try:
+                return self._observe(model, step, tokens, previous, last)
+            except RuntimeError as error:
+                if not is_out_of_memory(error) or self._batch_tokens < 2 * _FEWEST_TOKENS:
+                    raise
+                self._batch_tokens //= 2
+                warnings.warn(
+                    f"the device has not enough memory for {2 * self._batch_tokens} tokens at a time; going on with "
+                    f"{self._batch_tokens}, which in half precision rounds otherwise",
+                    stacklevel=2,
+                )
+            release_memory()
+
+    def _observe(
+        self, model: nn.Module, step: int, tokens: int, previous: Observation | None, last: bool
+    ) -> Observation:
         began = time.perf_counter()
         after = -1 if previous is None else previous.step
         chosen = due(self.instruments, after, step, last)
@@ -144,6 +164,20 @@ class Observatory:
             provenance=provenance,
         )
         return replace(self.since(previous, observation), seconds=time.perf_counter() - began)
+
+    def needs(self, model: nn.Module) -> Needs:
+        """What memory an observation will take."""
+        with gathered(model):
+            found = anatomy(model, self._layout)
+            return needs(
+                found,
+                [reading for instrument in self.instruments for reading in instrument.readings()],
+                len(self._encode(found.context)),
+                len(self._ask(found.context).askings) // 2 if any(one.rules() for one in self.instruments) else 0,
+                batch_tokens=self._batch_tokens,
+                memory=self._memory,
+                twins=self._twins != 0,
+            )
 
     def since(self, previous: Observation | None, observation: Observation) -> Observation:
         """With what has changed since another observation."""

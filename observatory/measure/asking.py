@@ -18,7 +18,7 @@ from observatory.stimuli.tokens import Ids, encode, encode_answers
 
 PROMPTS = ("clean", "corrupted")
 ANSWERS = ("correct", "incorrect")
-_LOGITS_AT_ONCE = 2**25
+LOGITS_AT_ONCE = 2**25
 """How many logits are held together, 128 MiB of them."""
 
 
@@ -130,7 +130,7 @@ def batches(askings: Sequence[Asking], limit: int, vocabulary: int) -> Iterator[
             buckets[len(sequence), len(asking.prompt)].append((number, sequence, scored))
     for (length, prompt), rows in sorted(buckets.items()):
         following = length - prompt + 1
-        size = max(1, min(limit // length, _LOGITS_AT_ONCE // (following * vocabulary)))
+        size = max(1, min(limit // length, LOGITS_AT_ONCE // (following * vocabulary)))
         for start in range(0, len(rows), size):
             chunk = rows[start : start + size]
             yield Batch(
