@@ -147,7 +147,7 @@ def test_overlaps_are_drawn_at_steps_spread_over_the_run_and_of_the_twins() -> N
     titles = [axes.get_title(loc="left") for axes in figure.axes if axes.images]
     assert titles[0] == "0 tokens"
     assert len(titles) == 6
-    assert titles[-1] == "untrained twins, mean"
+    assert titles[-1] == "untrained twins"
     assert spread(np.array([0.0, 1, 2, 3, 4, 5, 6, 7, 8])) == [0, 2, 4, 6, 8]
     assert spread(np.array([3.0])) == [0]
     assert spread(np.array([0.0, 0.1, 10])) == [0, 1, 2]

@@ -64,7 +64,9 @@ def _panel(panel: Axes, axis: TokenAxis, found: xr.Dataset, measure: str, look: 
         here = found.sel(domain=domain)
         values, low, high = (here[f"{name}{end}"].values for end in ("", "_low", "_high"))
         alpha = min(0.2, 1 / len(look))
-        panel.fill_between(at, low, high, color=drawn.color, alpha=alpha, linewidth=0, label="_interval")
+        panel.fill_between(
+            at, low, high, color=drawn.color, alpha=alpha, linewidth=0, label="_interval", rasterized=axis.dense
+        )
         alone = between_gaps(values)
         panel.vlines(at[alone], low[alone], high[alone], color=drawn.color, alpha=0.4, linewidth=2)
         panel.plot(

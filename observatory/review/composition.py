@@ -36,6 +36,7 @@ def composition(logbook: xr.Dataset, choice: Choice | None = None, sheet: Sheet 
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for place, (panel, domain) in enumerate(zip(panels.flat, record.domains, strict=False)):
             mesh = _domain(panel, axis, shares[:, place], most)
+            axis.draw_missed(panel)
             panel.set_title(wrapped(domain, letters(0.6 * sheet.width / columns)))
         for panel in list(panels.flat)[len(record.domains) :]:
             panel.set_axis_off()
@@ -56,7 +57,7 @@ def composition(logbook: xr.Dataset, choice: Choice | None = None, sheet: Sheet 
         marks: dict[str, Artist] = {"mean layer": Line2D([], [], color=_MIDDLE, marker=".", linewidth=0.8)}
         if np.isnan(shares).any():
             marks["no region: no task of it is done"] = Patch(facecolor=PALE, edgecolor=MUTED, hatch="////", lw=0)
-        figure.set_figheight(figure.get_figheight() + legend(figure, "outside lower left", marks))
+        figure.set_figheight(figure.get_figheight() + legend(figure, "outside lower left", {**marks, **axis.key()}))
     return figure
 
 

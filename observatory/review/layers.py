@@ -6,12 +6,16 @@ from math import ceil
 
 import numpy as np
 import xarray as xr
+from matplotlib.artist import Artist
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from observatory.review.style import SCREEN, Sheet, letters, style, wrapped
+from observatory.review.style import SCREEN, Sheet, legend, letters, style, wrapped
 from observatory.review.token_axis import TokenAxis
+
+_UNKNOWN = "#DDDDDD"
 
 
 def layers(logbook: xr.Dataset, space: str = "mlp", pooling: str = "mean", sheet: Sheet = SCREEN) -> Figure:
@@ -34,7 +38,8 @@ def layers(logbook: xr.Dataset, space: str = "mlp", pooling: str = "mean", sheet
                 cmap="RdBu_r",
                 rasterized=True,
             )
-            panel.set_facecolor("#DDDDDD")
+            panel.set_facecolor(_UNKNOWN)
+            axis.draw_missed(panel)
             panel.set_title(wrapped(domain, letters(0.6 * sheet.width / columns)))
             panel.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         for panel in list(panels.flat)[len(domains) :]:
@@ -51,4 +56,8 @@ def layers(logbook: xr.Dataset, space: str = "mlp", pooling: str = "mean", sheet
             aspect=12 * rows if sheet.bar == "right" else 30,
             label=f"emergence index $E$\nwithin the layer\n({space} units, {pooling} pooling)",
         )
+        unknown = bool(index.isnull().any())
+        entries: dict[str, Artist] = {"nothing known": Patch(color=_UNKNOWN)} if unknown else {}
+        below = legend(figure, "outside lower left", {**entries, **axis.key()})
+        figure.set_figheight(figure.get_figheight() + below)
     return figure

@@ -86,7 +86,8 @@ def _curves(panel: Axes, axis: TokenAxis, one: DomainLeads, beside: Mapping[str,
 
 def _curve(panel: Axes, axis: TokenAxis, one: Progress, line: dict[str, Any], name: str) -> None:
     at, color = axis.at_step(one.steps), line["color"]
-    panel.fill_between(at, one.low, one.high, color=color, alpha=0.15, linewidth=0, label=f"_{name} interval")
+    band: dict[str, Any] = {"color": color, "alpha": 0.15, "linewidth": 0, "rasterized": axis.dense}
+    panel.fill_between(at, one.low, one.high, **band, label=f"_{name} interval")
     alone = between_gaps(one.values)
     panel.vlines(at[alone], one.low[alone], one.high[alone], color=color, alpha=0.4, linewidth=2)
     look: dict[str, Any] = {**line, "markevery": thinned(at, one.values, _APART), "markersize": 2.2, "linewidth": 1}

@@ -13,9 +13,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from observatory.review.lesion_effects import MEASURES, LesionCriteria, lesion_effects
+from observatory.review.lesion_effects import MEASURES, LesionCriteria, lesion_effects, lesion_steps
 from observatory.review.style import INK, MUTED, PALE, SCREEN, Sheet, breadth, legend, short, small, style
-from observatory.review.token_axis import count_of
+from observatory.review.token_axis import TokenAxis, count_of, flag_note
 
 _MOST = 5
 _LEAST = 0.75
@@ -34,7 +34,7 @@ def lesion_matrix(
 ) -> Figure:
     """A row a measure and a column a step, up to five of those at which something is known, the last among them."""
     found = lesion_effects(logbook, criteria, name)
-    domains = [str(domain) for domain in found["domain"].values]
+    domains, axis = [str(domain) for domain in found["domain"].values], TokenAxis.of(lesion_steps(logbook, name))
     beside = 0.35 + 0.0107 * sheet.small * max(breadth(short(domain)) for domain in domains)
     room = sheet.width - beside - (_BAR if sheet.bar == "right" else 0.1)
     least = 0.0175 * sheet.small * len(domains)
@@ -64,11 +64,14 @@ def lesion_matrix(
                 aspect=12 if sheet.bar == "right" else 25,
                 pad=0.02,
             )
-        for panel, step, tokens in zip(panels[0], found["step"].values, found["tokens"].values, strict=True):
-            panel.set_title(_when(int(step), int(tokens), bool(found["tokens"].max() > 0)), fontsize=sheet.text)
+        titles = [_when(axis, place) for place in shown]
+        for panel, title in zip(panels[0], titles, strict=True):
+            panel.set_title(title, fontsize=sheet.text)
         for panel in panels[-1]:
             panel.set_xlabel("felt by")
-        below = legend(figure, "outside lower left", _key(found), _said(found, criteria or LesionCriteria()))
+        below = legend(
+            figure, "outside lower left", _key(found), [*_said(found, criteria or LesionCriteria()), *flag_note(titles)]
+        )
         bars = 0.0 if sheet.bar == "right" else 0.6 * len(measures)
         figure.set_figheight((side + 0.3) * len(measures) + beside + 0.5 + bars + below)
     return figure
@@ -106,8 +109,9 @@ def _names(panel: Axes, domains: list[str], left: bool, below: bool) -> None:
     panel.tick_params(length=0, labelsize=small())
 
 
-def _when(step: int, tokens: int, known: bool) -> str:
-    return f"{count_of(tokens)} tokens" if known else f"step {count_of(step)}"
+def _when(axis: TokenAxis, place: int) -> str:
+    count = count_of(int(axis.counts[place]))
+    return f"{f'{count} tokens' if axis.label == 'training tokens' else f'step {count}'}{axis.flag(place)}"
 
 
 def _key(found: xr.Dataset) -> dict[str, Artist]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -55,7 +57,9 @@ def lesions_over_time(
             for panel in column:
                 panel.set_ylabel(f"{_LABELS[measure]}\n({UNITS[measure]})")
             axis.draw(column[-1])
-        entries = _key(found, look[domains[0]])
+        for panel in panels[0]:
+            axis.draw_missed(panel)
+        entries = {**_key(found, look[domains[0]]), **axis.key()}
         below = legend(figure, "outside lower left", entries, _said(found))
         figure.set_figheight(1.05 * len(domains) + 0.5 + below)
     return figure
@@ -67,10 +71,10 @@ def _effects(panel: Axes, axis: TokenAxis, here: xr.Dataset, look: Look, width: 
     matched = here.sel(against="matched")
     band = here["of_masks"].sel(domain=domain).values
     panel.axhline(0, color=MUTED, linewidth=0.8, zorder=1)
-    _band(panel, at, -band, band, "#CFCFCF", 1.0, "_masks")
+    _band(panel, axis, -band, band, "#CFCFCF", 1.0, "_masks")
     for name, color, style_ in (("others", INK, "--"), ("own", look.color, "-")):
         values, low, high = (matched[f"{name}{end}"].transpose("step").values for end in ("", "_low", "_high"))
-        _band(panel, at, low, high, color, 0.12 if name == "others" else 0.3, f"_{name} interval")
+        _band(panel, axis, low, high, color, 0.12 if name == "others" else 0.3, f"_{name} interval")
         marker = look.marker if name == "own" else "."
         panel.plot(
             at,
@@ -79,13 +83,15 @@ def _effects(panel: Axes, axis: TokenAxis, here: xr.Dataset, look: Look, width: 
             color=color,
             marker=marker,
             markerfacecolor="white",
+            markevery=axis.marked(values),
             linewidth=1.1,
             markersize=3.8,
             label=f"_{name}",
         )
     counts = here["counts"].sel(domain=domain).values
     own = matched["own"].values
-    panel.plot(at[counts], own[counts], look.marker, color=look.color, markersize=3.8, zorder=4, label="_counts")
+    counted = [place for place in axis.marked(own) if counts[place]]
+    panel.plot(at[counted], own[counted], look.marker, color=look.color, markersize=3.8, zorder=4, label="_counts")
     if not np.isfinite(own).any():
         panel.text(
             0.5,
@@ -99,10 +105,13 @@ def _effects(panel: Axes, axis: TokenAxis, here: xr.Dataset, look: Look, width: 
         )
 
 
-def _band(panel: Axes, at: np.ndarray, low: np.ndarray, high: np.ndarray, color: str, alpha: float, label: str) -> None:
+def _band(
+    panel: Axes, axis: TokenAxis, low: np.ndarray, high: np.ndarray, color: str, alpha: float, label: str
+) -> None:
     """Observations that stand alone, which no area shows, have a bar."""
-    known = np.isfinite(low)
-    panel.fill_between(at, low, high, color=color, alpha=alpha, linewidth=0, zorder=0.5, label=label)
+    known, at = np.isfinite(low), axis.positions
+    look: dict[str, Any] = {"color": color, "alpha": alpha, "linewidth": 0, "zorder": 0.5, "rasterized": axis.dense}
+    panel.fill_between(at, low, high, **look, label=label)
     alone = between_gaps(np.where(known, low, np.nan))
     wide = 6 if label == "_masks" else 2
     panel.vlines(at[alone], low[alone], high[alone], color=color, alpha=min(1, 2 * alpha), linewidth=wide, zorder=0.6)

@@ -52,7 +52,14 @@ def onsets(logbook: xr.Dataset, criteria: Criteria | None = None, sheet: Sheet =
         for row, one in enumerate(rows):
             _row(panel, axis, row, one, judged.onsets.get(one.domain), look[one.domain])
         panel.set_ylim(len(rows) - 0.5, -0.5)
-        panel.vlines(axis.positions, *panel.get_ylim(), color=PALE, linewidth=0.4, zorder=0, label="_observations")
+        panel.vlines(
+            axis.positions[axis.marked(axis.counts)],
+            *panel.get_ylim(),
+            color=PALE,
+            linewidth=0.4,
+            zorder=0,
+            label="_observations",
+        )
         panel.set_yticks(range(len(rows)), [short(one.domain) for one in rows])
         panel.tick_params(axis="y", length=0)
         panel.set_title("when each region emerged", loc="left")

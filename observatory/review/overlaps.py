@@ -22,7 +22,7 @@ from observatory.record.console import human
 from observatory.review.circuit_record import Choice, circuit_record, looked
 from observatory.review.overlap import Tasks, present
 from observatory.review.style import INK, MUTED, PALE, SCREEN, Sheet, legend, looks, plain, short, style
-from observatory.review.token_axis import TokenAxis
+from observatory.review.token_axis import TokenAxis, flag_note
 
 _MOST = 5
 _SIDE = 1.95
@@ -71,7 +71,9 @@ def overlaps(logbook: xr.Dataset, choice: Choice | None = None, sheet: Sheet = S
             panel.set_title(title)
         label = f"overlap above chance, {choice.share:g} of\nthe {choice.space} units (square-root scale)"
         figure.colorbar(ScalarMappable(norm, colors), ax=panels, label=label, location=sheet.bar, shrink=0.8, aspect=20)
-        figure.set_figheight(figure.get_figheight() + legend(figure, "outside lower left", _entries(record.tasks)))
+        figure.set_figheight(
+            figure.get_figheight() + legend(figure, "outside lower left", _entries(record.tasks), flag_note(values))
+        )
     return figure
 
 
@@ -83,8 +85,8 @@ def spread(positions: Array, most: int = _MOST) -> list[int]:
 
 def _title(axis: TokenAxis, place: int) -> str:
     if axis.label == "training tokens":
-        return f"{human(int(axis.counts[place]))} tokens"
-    return f"step {axis.counts[place]}"
+        return f"{human(int(axis.counts[place]))} tokens{axis.flag(place)}"
+    return f"step {axis.counts[place]}{axis.flag(place)}"
 
 
 def _order(tasks: Tasks) -> Array:

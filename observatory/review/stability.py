@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -84,7 +86,8 @@ def _domain(
         zorder=3,
     )
     for task in np.flatnonzero(own):
-        panel.plot(axis.positions, values[:, task], ".", color=look.color, markersize=2, alpha=0.35, label="_task")
+        dots: dict[str, Any] = {"color": look.color, "markersize": 2, "alpha": 0.35, "rasterized": axis.dense}
+        panel.plot(axis.positions, values[:, task], ".", **dots, label="_task")
     panel.plot(axis.positions, _mean(halves[:, own]), color=look.color, linewidth=0.7, linestyle=":", label="_halves")
 
 

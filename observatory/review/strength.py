@@ -148,7 +148,14 @@ def _nulls(panel: Axes, axis: TokenAxis, here: xr.Dataset, twins: int, look: Map
         one = here.sel(domain=domain)
         least, most = one["low"].values, one["high"].values
         panel.fill_between(
-            at, least, most, color=drawn.color, alpha=min(0.2, 1 / len(look)), linewidth=0, label="_interval"
+            at,
+            least,
+            most,
+            color=drawn.color,
+            alpha=min(0.2, 1 / len(look)),
+            linewidth=0,
+            label="_interval",
+            rasterized=axis.dense,
         )
         alone = between_gaps(one["index"].values)
         panel.vlines(at[alone], least[alone], most[alone], color=drawn.color, alpha=0.4, linewidth=2)

@@ -189,7 +189,7 @@ def _band(
 ) -> None:
     """A bar stands for an observation between two without a value, where no band is."""
     look: dict[str, Any] = {"color": color, "alpha": alpha, "zorder": 0}
-    panel.fill_between(axis.positions, low, high, **look, linewidth=0, label=label)
+    panel.fill_between(axis.positions, low, high, **look, linewidth=0, label=label, rasterized=axis.dense)
     alone = between_gaps(low)
     panel.vlines(axis.positions[alone], low[alone], high[alone], **look, linewidth=5)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil, log10
 from typing import Any
@@ -22,9 +23,11 @@ _MOST_TICKS = 6
 _TICK = 0.065
 """Inches across for the number at a tick, for each point of its text."""
 _MOST_MINOR = 60
+_DENSE = 200
 _APART = 0.015
 """How far apart two markers of a line are at least, as a share of the axis."""
 
+FLAG = "(!)"
 _MISSED: dict[str, Any] = {"color": MUTED, "marker": "x", "markersize": 3.5, "linestyle": "none"}
 _DOUBTED: dict[str, Any] = {"color": INK, "marker": "$!$", "markersize": 5, "linestyle": "none"}
 
@@ -59,6 +62,11 @@ class TokenAxis:
         zero = first - max(0.25, 0.12 * (last - first))
         doubted = counts[np.isin(steps, [step for one in doubts(logbook) for step in one["steps"]])]
         return cls("training tokens" if known else "training step", counts, missed, doubted, steps, zero, first)
+
+    @property
+    def dense(self) -> bool:
+        """Whether what is drawn at every observation is better drawn as dots: an SVG would take megabytes."""
+        return self.counts.size > _DENSE
 
     @property
     def positions(self) -> Array:
@@ -147,6 +155,10 @@ class TokenAxis:
                 at = self.at(counts)
                 axes.plot(at, np.ones(at.size), **marks, transform=upper, clip_on=False, label=label)
 
+    def flag(self, place: int) -> str:
+        """What stands behind the title of an observation that the doctor doubts."""
+        return f" {FLAG}" if self.counts[place] in self.doubted else ""
+
     def key(self) -> dict[str, Artist]:
         """What these marks mean, those that are drawn."""
         made: dict[str, Artist] = {}
@@ -173,6 +185,11 @@ def thinned(at: Array, values: Array, apart: float = _APART) -> list[int]:
             marked.append(int(place))
             last = at[place]
     return marked
+
+
+def flag_note(titles: Iterable[str]) -> list[str]:
+    """What a flag means, if there is one."""
+    return [f"{FLAG} a checkpoint that the doctor doubts"] if any(title.endswith(FLAG) for title in titles) else []
 
 
 def between_gaps(values: Array) -> Array:
