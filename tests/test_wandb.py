@@ -65,7 +65,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training:UserWarning"),
     pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty:UserWarning"),
     pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch:UserWarning"),
-    pytest.mark.filterwarnings("ignore:constrained_layout not applied:UserWarning"),  # of figures of next to nothing
     pytest.mark.filterwarnings("ignore:There is a wandb run already in progress:UserWarning"),
 ]
 EVERY = list(range(7))
@@ -142,9 +141,20 @@ class Logging(Language):
         return loss
 
 
+class Hearing(Recorder):
+    """Remembers what stands beside it."""
+
+    def begin(self, recorders: Sequence[Recorder], loggers: Sequence[object] = ()) -> None:
+        self.recorders, self.loggers = recorders, list(loggers)
+
+    def record(self, observation: Observation) -> None:
+        pass
+
+
 def test_beside_lightnings_logger_no_row_is_lost_and_each_has_an_axis_of_its_own(tmp_path: Path) -> None:
     logger = WandbLogger(save_dir=tmp_path, offline=True)
-    watching = monitor(tmp_path, instruments=["contrast"])
+    hearing = Hearing()
+    watching = monitor(tmp_path, instruments=["contrast"], recorders=[WandbRecorder(), hearing])
     fit(tmp_path, [watching], module=Logging(), logger=logger, log_every_n_steps=1)
     found = only(tmp_path)
     trainers = [entry for entry in found.rows if "loss" in entry]
@@ -164,7 +174,9 @@ def test_beside_lightnings_logger_no_row_is_lost_and_each_has_an_axis_of_its_own
     assert [entry["observatory/alpha/index"] for entry in found.observed() if "observatory/seconds" in entry] == list(
         index
     )
-    assert wandb.run is None or wandb.run.id == found.id  # the logger's run is the logger's to finish
+    # Any recorder is told of the logbook and of the trainer's loggers.
+    assert [one.path for one in hearing.recorders if isinstance(one, Logbook)] == [tmp_path / "observations.h5"]
+    assert hearing.loggers == [logger]
 
 
 class OwnSteps(L.Callback):
@@ -182,7 +194,8 @@ class OwnSteps(L.Callback):
 def test_in_a_bare_run_that_is_logged_to_by_step_nothing_is_dropped(every: int, tmp_path: Path) -> None:
     """Its steps may be slower than ours, epochs for one; a row that we closed would refuse what comes later."""
     with wandb.init() as bare:
-        fit(tmp_path, [OwnSteps(every, "before"), monitor(tmp_path), OwnSteps(every, "after")])
+        watching = monitor(tmp_path, instruments=["contrast"] if every == 1 else [Bias()])  # with figures at the end
+        fit(tmp_path, [OwnSteps(every, "before"), watching, OwnSteps(every, "after")])
         if every == 1:  # else more was to be shown than there were rows, and the last row is closed at the end
             bare.log({"tested": 0.5}, step=EVERY[-1])
     found = only(tmp_path)
