@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle, StepPatch
 from matplotlib.text import Text
+from pictures import assert_legible, named, said, shown
 from recorded import recorded
-from test_figures import assert_legible, named, said, shown
 from verdicts import planted
 
 from observatory import open_logbook

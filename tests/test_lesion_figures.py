@@ -12,8 +12,9 @@ from lesion_cases import DOMAINS, planted_lesions
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm, to_hex
 from matplotlib.figure import Figure
+from pictures import assert_legible, named, said, shown
+from planted_run import HOSTILE
 from test_competence_review import competent
-from test_figures import HOSTILE, assert_legible, named, said, shown
 
 from observatory.review.competence import competence
 from observatory.review.competence_figure import competence_figure
