@@ -62,10 +62,12 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def opened(browser: Any, file: Path, width: int = 1200, **settings: Any) -> Iterator[Any]:
+def opened(browser: Any, file: Path, width: int = 1200, clock: bool = False, **settings: Any) -> Iterator[Any]:
     """The page of a file. No request but for the file itself, nothing on the console, no error and no dialog."""
     context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, **settings)
     page = context.new_page()
+    if clock:
+        page.clock.install()
     requests: list[str] = []
     heard: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
@@ -191,19 +193,25 @@ def test_lesions_are_told_of_the_step_or_not_at_all(browser: Any, file: Path) ->
         go_to(page, 0)
         assert cells(page, "lesions") == []
         assert page.locator("#lesions .gone").count() == 2 * 16
+        assert page.locator("pattern#hatch").count() == 1  # which fills them
 
 
 def test_play_goes_on_by_itself_and_stops(browser: Any, file: Path) -> None:
-    with opened(browser, file) as page:
+    with opened(browser, file, clock=True) as page:
+        page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 60)
         page.focus("#play")
         page.keyboard.press("Enter")
         assert page.get_attribute("#play", "aria-pressed") == "true"
-        playwright.expect(page.locator("#when")).to_have_text(re.compile(f"^step {STEPS[2]},"))
+        page.clock.run_for(850)
+        assert page.inner_text("#when").startswith(f"step {STEPS[2]},")
         page.keyboard.press("Enter")
         assert page.inner_text("#play") == "Play"
-        stopped = page.inner_text("#when")
-        page.wait_for_timeout(500)
-        assert page.inner_text("#when") == stopped
+        page.clock.run_for(5000)
+        assert page.inner_text("#when").startswith(f"step {STEPS[2]},")
+        page.keyboard.press("Enter")
+        page.clock.run_for(400 * len(STEPS))
+        assert page.inner_text("#when").startswith(f"step {STEPS[-1]},")
+        assert page.get_attribute("#play", "aria-pressed") == "false"
 
 
 # Values, with a mouse and without one
@@ -309,7 +317,9 @@ def test_every_control_has_a_name_and_the_keyboard_reaches_it_in_order(browser: 
         for _ in range(40):
             page.keyboard.press("Tab")
             reached.append(
-                page.evaluate("document.activeElement.id || document.activeElement.closest('figure')?.id || ''")
+                page.evaluate(
+                    "(one => one.id || (one.tagName == 'svg' && one.closest('figure').id))(document.activeElement)"
+                )
             )
         wanted = ["play", "step", "readout", "timeline", "loss", *PANELS]
         assert [name for name in dict.fromkeys(reached) if name in wanted] == wanted
