@@ -209,6 +209,8 @@ def test_ages_and_what_is_to_come_are_those_of_now(run: xr.Dataset) -> None:
     assert "last observation 12 s ago; next at step 400 in about 38 s" in shown(seen, now=seen.last_time + 12)
     assert "last observation 2 min ago; next at step 400, due any moment" in shown(seen, now=seen.last_time + 120)
     assert "last observation 2.0 h ago" in shown(seen, now=seen.last_time + 7200)
+    missed = timed.assign(gap_step=("gap", [400]))
+    assert "next at step 500 in" in shown(followed(missed, "run"))
     assert "next unknown: the logbook holds no schedule" in shown(followed(run.drop_attrs(), "run"))
 
 
