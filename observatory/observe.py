@@ -217,6 +217,7 @@ class Observatory:
             ),
             found=variables,
             batch_tokens=self._batch_tokens,
+            memory=self._memory,
         )
 
     def _of_twins(

@@ -199,6 +199,18 @@ def test_what_does_not_fit_is_read_block_by_block_with_the_same_values(memory: i
             assert torch.equal(torch.cat([block[reading] for block in shared.blocks(reading)], -1), expected[space])
 
 
+def largest(activations: Tensor) -> Tensor:
+    return activations.flatten(1).amax(1)[None, :, None]
+
+
+@pytest.mark.parametrize("memory", [PLENTY, 1], ids=["one pass", "a pass a layer"])
+def test_a_layer_may_be_read_as_a_whole_beside_its_units(memory: int) -> None:
+    units, layers = Reading("residual", peak, 1), Reading("residual", largest, 1, of="layer")
+    found, whole = read(tiny("gpt_neox"), readings=[units, layers], memory=memory)
+    assert whole.shape == (1, len(TOKENS), LAYERS)
+    assert torch.equal(whole[0], found[0].unflatten(-1, (LAYERS, -1)).amax(-1))
+
+
 def test_readings_asked_for_together_share_the_passes_over_the_blocks() -> None:
     model = tiny("gpt_neox")
     expected = dict(zip(POOLED, read(model), strict=True))

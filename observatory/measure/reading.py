@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -29,6 +29,12 @@ class Reading:
     """(item, token, unit) or, for vector units, (item, token, unit, component) -> (value, item, unit)."""
     values: int
     """How many values `reduce` keeps of each stimulus and unit."""
+    of: Literal["unit", "layer"] = "unit"
+    """Of a layer as a whole, `reduce` gives (value, item, 1)."""
+
+    def width(self, site: Site) -> int:
+        """How many numbers a value is at one layer."""
+        return site.units if self.of == "unit" else 1
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ class SharedPass:
         return sum(4 * reading.values * self._items * self._units(reading, layers) for reading in readings)
 
     def _units(self, reading: Reading, layers: range) -> int:
-        return sum(self._anatomy.widths(reading.space)[layers.start : layers.stop])
+        return sum(map(reading.width, self._anatomy.sites[reading.space][layers.start : layers.stop]))
 
     def _split(self, readings: Sequence[Reading]) -> Iterator[range]:
         start = 0
@@ -110,8 +116,9 @@ class SharedPass:
         for reading, store in stores.items():
             start = 0
             for site in self._anatomy.sites[reading.space][layers.start : layers.stop]:
-                collectors[site].append((reading.reduce, store[..., start : start + site.units]))
-                start += site.units
+                width = reading.width(site)
+                collectors[site].append((reading.reduce, store[..., start : start + width]))
+                start += width
         device, current = self._anatomy.device, self._batches[0]
         rows = current.items.numpy()
 

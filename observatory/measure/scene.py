@@ -62,10 +62,16 @@ class Scene:
     """What the instruments before this one have measured, by the names in the record."""
     batch_tokens: int
     """How many tokens go through the model at a time."""
+    memory: int = 2**30
+    """Bytes of host memory for the values of one pass."""
 
     def targets(self, most: int) -> list[Sequence[Ids]]:
         """The first targets of each family."""
         return [self.tokens[one.targets.start : one.targets.stop][:most] for one in self.contrasts]
+
+    def reads(self, tokens: Tokens, *readings: Reading) -> SharedPass:
+        """A pass of its own, over other tokens than those that all instruments share."""
+        return SharedPass(self.anatomy, tokens, readings, batch_tokens=self.batch_tokens, memory=self.memory)
 
     def blocks(self, *readings: Reading) -> Iterator[dict[Reading, Float[Tensor, "value item unit"]]]:
         """The values of declared readings, layer after layer and mostly all at once."""
