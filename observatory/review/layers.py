@@ -46,6 +46,7 @@ def layers(logbook: xr.Dataset, space: str = "mlp", pooling: str = "mean", sheet
             panel.set_axis_off()
         for panel in list(panels.flat)[len(domains) - columns : len(domains)]:  # the lowest of each column
             axis.draw(panel)
+            panel.set_xlim(axis.edges[0], max([axis.edges[-1], *axis.at(axis.missed)]))
             panel.tick_params(labelbottom=True)
         for panel in panels[:, 0]:
             panel.set_ylabel("layer")
