@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from base64 import b64encode
 from collections import Counter
 from hashlib import sha256
@@ -262,6 +263,21 @@ def test_a_thousand_observations_of_eighty_layers_are_thinned_for_the_slider_alo
     assert len(data["timeline"]["readouts"][0]["index"][0]) == 1000
     assert len(data["layers"]["values"][0]) == len(data["atlas"]["readouts"][0]["steps"]) == len(stops)
     assert len(page) < 4e6
+
+
+def test_the_units_of_a_large_model_are_read_a_step_at_a_time() -> None:
+    """All steps of them, copied along with what a verdict needs, filled the memory."""
+    steps = range(0, 1200, 10)
+    book = planted(steps, {"a": step_up(steps, 300), "b": step_up(steps, 600)}, layers=8)
+    one = np.zeros((2, 2, 8, 32_768), bool)
+    for space in ("mlp", "heads"):
+        every = np.broadcast_to(one, (len(steps), *one.shape))
+        book[f"contrast_region_{space}"] = (("step", "pooling", "domain", "layer", f"{space}_unit"), every)
+    tracemalloc.start()
+    report_html(book)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 0.5 * len(steps) * one.nbytes
 
 
 def test_a_short_run_is_offered_whole(logbook: xr.Dataset) -> None:

@@ -89,7 +89,8 @@ def atlas(logbook: xr.Dataset, places: list[int]) -> dict[str, Any]:
         texts: list[list[str]] = [[] for _ in range(logbook.sizes["pooling"])]
         for place in places:  # one at a time: all steps of a large model would fill the memory
             held = regions.isel(step=place).transpose("pooling", "domain", "layer", f"{space}_unit").values
-            for text, own in zip(texts, np.nan_to_num(held.astype(float)) > 0, strict=True):
+            own_of = held if held.dtype == bool else np.nan_to_num(held) > 0
+            for text, own in zip(texts, own_of, strict=True):
                 text.append(_letters(own, each, codes))
         found += [{"units": units, "each": each, "steps": text} for text in texts]
     return {
