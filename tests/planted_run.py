@@ -12,7 +12,7 @@ from verdicts import planted
 
 from observatory.observation import Array
 
-DOMAINS = ("language", "math", "physical", "social", "music", "chess", "law", "smell", "touch", "time")
+DOMAINS = ["language", "math", "physical", "social", "music", "chess", "law", "smell", "touch", "time"]
 HOSTILE = ["$x_1^2$", "costs $5", "_hidden", "a name of\ntwo lines", "a long name " * 9, "100 % & <b>", "\\alpha"]
 WIDE = ["WWWWWWWWWWWWWWWWWWWW", "mmmmmmmmmmmmmmmmmmmm", "language", "math"]
 """Names of letters wider than others."""
@@ -33,7 +33,7 @@ def rises(steps: Sequence[int], names: Sequence[str], height: float = 0.8) -> di
 
 
 def planted_run(
-    steps: Sequence[int], names: Sequence[str] = DOMAINS[:4], layers: int = 4, benchmarks: int = 1, seed: int = 0
+    steps: Sequence[int], names: Sequence[str] = tuple(DOMAINS[:4]), layers: int = 4, benchmarks: int = 1, seed: int = 0
 ) -> xr.Dataset:
     """Each region rises later than the one before, its tasks' margin twice as late; the loss falls first."""
     random = np.random.default_rng(seed)
