@@ -69,7 +69,7 @@ class TransformersMonitor(Monitor, TrainerCallback):
         if self._awaits_loss and "loss" in logs:
             self._awaits_loss = False
             self._stepped(state, logs["loss"])
-        if "train_runtime" in logs:  # the last that is told before the best checkpoint is put back
+        if "train_steps_per_second" in logs:  # of the whole run, told before the best checkpoint is put back
             self._stop_waiting(state)
             self.end()
 

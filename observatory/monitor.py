@@ -167,7 +167,8 @@ class Monitor:
             tokens: how many tokens the model has been trained on, on all processes together.
             loss: of this step and process, in nats per token; a number or a tensor, which is read only when needed.
         """
-        before, self._step, self._tokens, self._loss = self._step, step, tokens, loss
+        before, self._step, self._tokens = self._step, step, tokens
+        self._loss = loss.detach() if isinstance(loss, torch.Tensor) else loss  # or it would keep the step's graph
         if self._clock.taken(step) >= _WARM and not self._told:
             self._tell_share(step)
         if step == self._end or self.due(before, step):
@@ -188,13 +189,20 @@ class Monitor:
 
     def close(self) -> None:
         """Closes the logbook, as after an error."""
-        watch, self._watch = self._watch, None
-        if watch is None:
+        if self._watch is None:
             return
         self._clock.end()
         if self._logbook is not None:
             self._logbook.describe({f"seconds_{what}": taken for what, taken in self._clock.seconds().items()})
-        watch.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        watch, logbook = self._watch, self._logbook
+        self._watch = self._logbook = None
+        if watch is not None:
+            watch.close()  # and the logbook, which is the first of its recorders
+        elif logbook is not None:
+            logbook.close()
 
     def __enter__(self) -> Self:
         return self
@@ -236,7 +244,7 @@ class Monitor:
                 self._logbook_path = next_free(self._out)
                 if self._logbook_path != self._out:
                     print(f"{self._out} holds another run; this one goes to {self._logbook_path}")
-            self._logbook = Logbook(self._logbook_path, attributes={**self._plan(), **_attributes(self._model)})
+            self._logbook = Logbook(self._logbook_path)
             recorders = (self._logbook, *self._recorders)
         try:
             if self._logbook is not None:
@@ -245,11 +253,11 @@ class Monitor:
             self._watch.check(provenance)
             if self._logbook is not None:
                 self._logbook.rewind(step)
+                self._logbook.describe({**self._plan(), **_attributes(self._model)})
             if known is not None and self._budget is not None and not self._budget.cost:
                 self._budget = self._budget.after(known.seconds, 0.0)
         except BaseException:
-            if self._logbook is not None:
-                self._logbook.close()
+            self._let_go()
             raise
         self._logbook_path = self._ranks.from_first(self._logbook_path)
         needed = observatory.needs(self._model)
