@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,7 @@ import xarray as xr
 from circuits_planted import planted_circuits
 from lesion_cases import planted_lesions
 from matplotlib.text import Text
-from pictures import assert_legible, shown
+from pictures import assert_legible, named, said, shown
 from planted_run import DOMAINS, HOSTILE, TEN, WIDE, planted_run
 
 from observatory import open_logbook
@@ -115,3 +116,21 @@ def test_a_thousand_observations_do_not_make_megabytes_of_svg(tmp_path: Path) ->
     few = FIGURES["competence"].draw(book("four domains, two layers", "competence"))
     assert not any(band.get_rasterized() for panel in few.axes for band in panel.collections)
     assert np.isfinite(logbook["contrast_index"]).all()
+
+
+@pytest.mark.parametrize("name", [name for name in FIGURES if name not in ("robustness", "onsets")])
+def test_gaps_and_doubted_checkpoints_are_shown_in_every_figure_over_training(name: str) -> None:
+    source = book("four domains, two layers", name)
+    step = int(source["step"].values[-1])
+    doubt = json.dumps([{"kind": "norm", "steps": [step], "text": "odd", "severity": "warning"}])
+    source = source.drop_dims("gap", errors="ignore").assign(
+        gap_step=("gap", [step + 5]), gap_tokens=("gap", [(step + 5) * 2048])
+    )
+    figure = FIGURES[name].draw(source.assign_attrs(doctor=doubt))
+    if name in ("overlaps", "lesion_matrix"):
+        assert any(axes.get_title("left").endswith(" (!)") for axes in figure.axes)
+        assert "(!) a checkpoint that the doctor doubts" in said(figure)
+    else:
+        assert any(named(axes, "_missed") and named(axes, "_doubted") for axes in figure.axes)
+        key = {text.get_text() for legend in figure.legends for text in legend.get_texts()}
+        assert {"observation missing", "checkpoint doubted by the doctor"} <= key
