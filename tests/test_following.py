@@ -387,7 +387,7 @@ def test_a_killed_run_is_told_from_a_finished_one(tmp_path: Path, capsys: pytest
     path = tmp_path / "run.h5"
     run = child(path, pause=0.0, count=4, ending="killed")
     assert run.wait(60) == -signal.SIGKILL
-    main(["watch", str(path)])
+    main(["watch", str(path), "--once", "true"])
     told = " ".join(capsys.readouterr().out.split())
     assert "step 10 of 300, 20.5K tokens; 4 observations, 1 gap" in told
     assert f"process {run.pid} ended without closing the logbook" in told
