@@ -21,12 +21,14 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from observatory import Monitor, SpecializationMonitor, TransformersMonitor
+from observatory import Monitor, Observatory, SpecializationMonitor, TransformersMonitor
+from observatory.observation import Observation
 
 STEPS, SIZE = 4, 4
 IDS = Sequences(64).ids
 BATTERY = battery_with_tasks()
 INSTRUMENTS = ("contrast", "competence")
+ALL = (*INSTRUMENTS, "circuits", "lesions")
 Watching = Monitor | SpecializationMonitor
 Loop = Callable[..., "Trained"]
 
@@ -77,11 +79,17 @@ def small_model(dropout: float) -> nn.Module:
 
 
 def optimizer_of(model: nn.Module) -> torch.optim.Optimizer:
-    return torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+    return torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2, eps=1e-4)
 
 
 def loss_of(outputs: Any, ids: Tensor, num_items_in_batch: object = None) -> Tensor:
     return functional.cross_entropy(outputs.logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+
+
+def observed(model: nn.Module, **settings: Any) -> Observation:
+    """By all instruments."""
+    chosen: dict[str, Any] = {"battery": BATTERY, "instruments": ALL, "twins": 2, **settings}
+    return Observatory(word_tokenizer(), **chosen).observe(model, 0, last=True)
 
 
 def batches(after: int) -> Iterator[Tensor]:
@@ -105,6 +113,7 @@ def by_hand(
     gone: int | None = None,
     resume: int | None = None,
     fabric: Fabric | None = None,
+    compiled: bool = False,
 ) -> Trained:
     """A plain loop, or one of Fabric's; its checkpoints carry the generator's state."""
     torch.manual_seed(7)
@@ -117,7 +126,8 @@ def by_hand(
         optimizer.load_state_dict(kept["optimizer"])
         if watching is not None:
             watching.load_state_dict(kept["monitor"])
-    network, stepper = (model, optimizer) if fabric is None else fabric.setup(model, optimizer)
+    whole: Any = torch.compile(model, backend="eager") if compiled else model
+    network, stepper = (whole, optimizer) if fabric is None else fabric.setup(whole, optimizer)
     network.train()
     if watching is not None:
         watching.begin(network, begun, max_steps=steps, tokens=begun * SIZE * 8)
@@ -180,6 +190,7 @@ def by_lightning(
     steps: int = STEPS,
     gone: int | None = None,
     resume: int | None = None,
+    compiled: bool = False,
     **settings: Any,
 ) -> Trained:
     torch.manual_seed(7)
@@ -189,7 +200,8 @@ def by_lightning(
     run = trainer(folder, steps, callbacks=callbacks, enable_checkpointing=watching is not None, **settings)
     kept = None if resume is None else folder / f"step={resume}.ckpt"
     loader: DataLoader[Any] = DataLoader(IDS, batch_size=SIZE)  # type: ignore[arg-type]
-    run.fit(module, loader, ckpt_path=kept, weights_only=False)
+    fitted: Any = torch.compile(module, backend="eager") if compiled else module
+    run.fit(fitted, loader, ckpt_path=kept, weights_only=False)
     return module.trained
 
 

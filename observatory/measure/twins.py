@@ -90,8 +90,10 @@ def _rebuild(make: Fresh) -> Callable[[nn.Module, int], None]:
 
 
 def _from_config(model: nn.Module) -> Fresh | None:
-    """As transformers initialises a model of that class, where it is one of transformers' own."""
+    """As transformers initialises a model of that class, where it is one of transformers' own, without adapters."""
     config = getattr(model, "config", None)
     if config is None or not hasattr(model, "init_weights"):
         return None
-    return lambda: type(model)(config)
+    with torch.device("meta"):
+        known = type(model)(config).state_dict().keys()
+    return (lambda: type(model)(config)) if known == model.state_dict().keys() else None
