@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from inspect import signature
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     import observatory
 
-    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = _with_values(sys.argv[1:] if arguments is None else arguments)
     try:
         if arguments[:1] == ["train"]:
             _train(arguments[1:])
@@ -57,6 +59,24 @@ def main(arguments: list[str] | None = None) -> None:
             auto_cli(_COMMANDS, args=arguments, prog="observatory", description=observatory.__doc__)
     except (ValueError, OSError, ModuleNotFoundError) as error:
         raise SystemExit(f"observatory: {_told(error)}") from error
+
+
+def _with_values(arguments: list[str]) -> list[str]:
+    """A switch may stand alone, as `--json`; jsonargparse wants `--json true`."""
+    switches = {f"--{name}" for command in _functions(_COMMANDS) for name in _switches(command)}
+    return [
+        f"{one}=true" if one in switches and after not in ("true", "false") else one
+        for one, after in zip_longest(arguments, arguments[1:])
+    ]
+
+
+def _functions(commands: Mapping[str, Any]) -> Iterator[Callable[..., None]]:
+    for command in commands.values():
+        yield from _functions(command) if isinstance(command, Mapping) else (command,)
+
+
+def _switches(command: Callable[..., None]) -> list[str]:
+    return [name for name, given in signature(command).parameters.items() if isinstance(given.default, bool)]
 
 
 def _train(arguments: list[str]) -> None:

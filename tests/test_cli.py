@@ -15,7 +15,7 @@ from loop import fit, small_battery, word_tokenizer
 
 from observatory import load_battery, open_logbook
 from observatory.callbacks import PythiaCheckpoints
-from observatory.cli import main
+from observatory.cli import _with_values, main
 from observatory.replay.engine import replay
 from observatory.stimuli.battery_file import domain_text
 
@@ -106,7 +106,7 @@ def test_checkpoints_are_replayed_and_the_logbook_is_drawn(
     assert open_logbook(out)["step"].values.tolist() == [0, 2, 3]
     main(["plot", str(out), "--out", str(figures)])
     printed = capsys.readouterr().out.splitlines()
-    drawn = ("strength", "onsets", "layers")
+    drawn = ("strength", "onsets", "layers", "region_stability", "robustness")
     assert printed == [str(figures / f"{name}.{kind}") for name in drawn for kind in ("png", "svg")]
     assert all(Path(line).stat().st_size > 3_000 for line in printed)
     main(["replay", str(run / "checkpoints"), "--out", str(out), "--battery", str(run / "battery")])
@@ -121,7 +121,7 @@ def test_the_doctor_passes_a_good_suite_and_fails_one_with_a_wrong_checkpoint(
     shutil.copytree(run / "checkpoints", tmp_path / "c")
     shutil.copy(tmp_path / "c" / "step3" / "model.safetensors", tmp_path / "c" / "step2" / "model.safetensors")
     with pytest.raises(SystemExit) as caught:
-        main(["doctor", str(tmp_path / "c"), "--quick", "true", "--json", "true"])
+        main(["doctor", str(tmp_path / "c"), "--quick", "true", "--json"])
     assert caught.value.code == 1
     (found,) = json.loads(capsys.readouterr().out)
     assert (found["kind"], found["steps"]) == ("final weights", [2])
@@ -332,3 +332,17 @@ def test_it_is_the_same_command_as_a_module_and_as_a_script(way: str, tmp_path: 
     wrong = call("plot", "nowhere.h5")
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert wrong.stderr == "observatory: nowhere.h5: there is no logbook\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        (["emergence", "a.h5", "--json"], ["emergence", "a.h5", "--json=true"]),
+        (["emergence", "a.h5", "--json", "--alpha", "0.1"], ["emergence", "a.h5", "--json=true", "--alpha", "0.1"]),
+        (["doctor", "--quick", "false", "s"], ["doctor", "--quick", "false", "s"]),
+        (["doctor", "--quick", "s"], ["doctor", "--quick=true", "s"]),
+        (["replay", "s", "--steps", "all"], ["replay", "s", "--steps", "all"]),
+    ],
+)
+def test_a_switch_may_stand_alone(given: list[str], taken: list[str]) -> None:
+    assert _with_values(given) == taken

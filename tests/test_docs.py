@@ -86,7 +86,8 @@ def test_every_option_shown_is_one(line: str) -> None:
     """Of the commands that take many; those are read, and not run."""
     from jsonargparse import auto_cli, capture_parser
 
-    from observatory.cli import _COMMANDS
+    from observatory.cli import _COMMANDS, _with_values
 
     name, *words = shlex.split(line)
-    assert capture_parser(auto_cli, _COMMANDS[name], args=[]).parse_args(words)  # or SystemExit
+    parser = capture_parser(auto_cli, _COMMANDS[name], args=[])
+    assert parser.parse_args(_with_values(words))  # or SystemExit
