@@ -321,9 +321,11 @@ class Monitor:
             self._next = self._ranks.from_first(self._budget.next(self._step, pace, self._end))
 
     def _steps(self) -> list[int]:
-        """At which it observes, up to the last; none where the end is not known."""
+        """At which it observes, up to the last; none where that is not known beforehand."""
         end = self._end or 0
-        return [step for step in range(end + 1) if step in (0, end) or self._schedule(step)] if end > 0 else []
+        if not end or self._budget is not None:
+            return []
+        return [step for step in range(end + 1) if step in (0, end) or self._schedule(step)]
 
     def _plan(self) -> dict[str, str | int | float]:
         """By which whoever follows the run knows what is still to come; of a schedule that is a function, nothing."""
