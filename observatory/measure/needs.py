@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from observatory.measure.anatomy import SPACES, Anatomy
+from observatory.measure.anatomy import Anatomy
 from observatory.measure.asking import LOGITS_AT_ONCE
 from observatory.measure.attribution import bytes_of_a_pair
 from observatory.measure.reading import Reading
@@ -67,8 +67,9 @@ def needs(
     twins: bool,
 ) -> Needs:
     """About: what the allocator keeps, and what an instrument of one's own does, is not counted."""
-    units = {space: sum(anatomy.widths(space)) for space in SPACES}
-    read = sum(4 * reading.values * items * units[reading.space] for reading in set(readings))
+    read = sum(
+        4 * reading.values * items * sum(map(reading.width, anatomy.sites[reading.space])) for reading in set(readings)
+    )
     answers = pairs * bytes_of_a_pair(anatomy)
     width = 2 if next(anatomy.body.parameters()).dtype in (torch.float16, torch.bfloat16) else 4
     widest = 2 * max(anatomy.widths("mlp")) + _STREAMS * max(anatomy.widths("residual"))
