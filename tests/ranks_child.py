@@ -25,7 +25,7 @@ from observatory.measure.ranks import ALONE, Ranks, all_ranks
 from observatory.measure.scene import Scene
 from observatory.observation import Observation
 
-ALL = ("contrast", "competence", "circuits", "lesions")
+ALL = ("contrast", "competence", "circuits", "lesions", "massive", "sparsity", "rank", "weights", "pruning")
 STEPS = 2
 WAYS = ("plain", "ddp", "fsdp", "sharded")
 LIMIT = 1.0
