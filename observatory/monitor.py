@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -332,7 +333,9 @@ class Monitor:
         text: dict[str, str | int | float] = {"schedule": self._given} if isinstance(self._given, str) else {}
         if self._budget is not None:
             text = {"max_overhead": self._budget.share}
-        return {**text, **({"max_steps": self._end} if self._end else {})}
+        seed = os.environ.get("PL_GLOBAL_SEED", "")  # which Lightning's seed_everything leaves there
+        known = {"max_steps": self._end or None, "seed": int(seed) if seed.isdecimal() else None}
+        return {**text, **{name: value for name, value in known.items() if value is not None}}
 
 
 def _attributes(model: nn.Module) -> dict[str, str | int | float]:
