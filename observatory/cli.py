@@ -43,6 +43,10 @@ _MANY_PATHS = {
 """Commands that take one path or more at their end."""
 
 
+_LONGEST = 1000
+"""Letters of a message; a name can be of any length."""
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command; a user's mistake ends it with one sentence instead of a traceback."""
     from jsonargparse import auto_cli
@@ -107,8 +111,10 @@ def _with_many_paths(name: str, arguments: list[str]) -> None:
 
 
 def _told(error: Exception) -> str:
-    """Without the number of an OSError, and with what was noted on the way."""
+    """In one line, whatever names are in it; without the number of an OSError, and with what was noted on the way."""
     words = str(error)
     if isinstance(error, OSError) and error.strerror and error.filename:
         words = f"{error.filename}: {error.strerror}"
-    return "; ".join([words, *getattr(error, "__notes__", [])])
+    line = " ".join("; ".join([words, *getattr(error, "__notes__", [])]).split())
+    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
+    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 200]} ... {shown[-150:]}"

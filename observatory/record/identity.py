@@ -33,7 +33,7 @@ def identify(path: Path) -> Stamp:
     try:
         with h5py.File(path, "r", locking=False) as file:
             found = {key: str(file.attrs.get(key)) for key in ("format", "format_version", "journal", "journal_end")}
-    except (OSError, RuntimeError, KeyError) as error:
+    except Exception as error:  # damaged bytes fail in every way there is
         raise DamagedLogbook(f"{path} is damaged, probably cut short while it was copied: {error}") from error
     version = re.match(r"\d+", found["format_version"])
     if found["format"] != FORMAT or version is None or not found["journal_end"].isdecimal():

@@ -26,7 +26,7 @@ from observatory.record.ledger import (
 from observatory.record.lock import WriterLock
 from observatory.record.product import image, is_own_attribute
 from observatory.record.reader import open_logbook as open_logbook
-from observatory.record.recovery import recover, refuse_unusable
+from observatory.record.recovery import recover, refuse_unusable, understanding
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +60,13 @@ class Logbook(Recorder):
         self._unpublished = 0
         """Frames that the HDF5 file does not have yet."""
         self._warned = False
-        self._describe(given)
-        self._try_to_publish()
+        try:
+            self._describe(given)
+            with understanding(self._journal):
+                self._try_to_publish()
+        except BaseException:
+            self._let_go()
+            raise
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -149,9 +154,12 @@ class Logbook(Recorder):
             error.add_note(f"every observation is safe in {self._journal.path}; opening it again publishes them")
             raise
         finally:
-            self._closed = True
-            self._journal.close()
-            self._lock.release()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._closed = True
+        self._journal.close()
+        self._lock.release()
 
     def __enter__(self) -> Self:
         return self

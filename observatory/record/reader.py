@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from observatory.record.identity import identify
 from observatory.record.recovery import journal_path
+from observatory.record.sound import reading, refuse_contradictions
 
 if TYPE_CHECKING:
     import os
@@ -33,8 +35,10 @@ def open_logbook(path: str | os.PathLike[str]) -> xarray.Dataset:
             errno.ENOENT, "only its journal is there; observatory.Logbook(path).close() makes the file", str(path)
         )
     identify(path)
-    dataset = xarray.open_dataset(path, engine="h5netcdf")
-    if path.stat().st_size >= LOADED_BELOW:
-        return dataset
-    with dataset:
-        return dataset.load()
+    with reading(path), ExitStack() as opened:
+        dataset = opened.enter_context(xarray.open_dataset(path, engine="h5netcdf"))
+        refuse_contradictions(dataset, path)
+        if path.stat().st_size < LOADED_BELOW:
+            return dataset.load()
+        opened.pop_all()
+    return dataset

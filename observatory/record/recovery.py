@@ -6,7 +6,8 @@ import errno
 import logging
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from observatory.record import restore
@@ -68,6 +69,21 @@ def recover(path: Path, attributes: Mapping[str, Attribute]) -> tuple[Journal, L
     return journal, ledger
 
 
+@contextmanager
+def understanding(journal: Journal) -> Iterator[None]:
+    """Of frames whose checks hold: what is wrong with them was so when they were written, and not by us."""
+    try:
+        yield
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ValueError(
+            f"{journal.path} holds what no version of observatory writes ({words}); move it away to go on from the "
+            f"file beside it"
+        ) from error
+
+
 def _create(path: Path, stamp: Stamp | None, attributes: Mapping[str, Attribute]) -> None:
     name = uuid.uuid4().hex
     if stamp is None:
@@ -80,7 +96,8 @@ def _create(path: Path, stamp: Stamp | None, attributes: Mapping[str, Attribute]
 def _replayed(journal: Journal) -> Ledger:
     ledger = Ledger(Header(""))
     for position, frame in journal.replay():
-        ledger.apply(position, frame)
+        with understanding(journal):
+            ledger.apply(position, frame)
         if not ledger.header.journal:
             break  # without its header a frame means nothing
     return ledger

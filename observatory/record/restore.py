@@ -16,13 +16,15 @@ from observatory.record.journal import Frame
 from observatory.record.ledger import benchmarks_frame, gap_frame, header_frame, observation_frame
 from observatory.record.names import RECORDED, RECORDED_NAME, is_own_variable_attribute
 from observatory.record.product import PROVENANCE, is_own_attribute
+from observatory.record.sound import reading, refuse_unsound
 
 
 def frames(path: Path, journal: str, made_from: Stamp) -> Iterator[Frame]:
     """A header, the observations, the gaps and the benchmarks; one observation is in memory at a time."""
     import h5py  # type: ignore[import-untyped]
 
-    with h5py.File(path, "r", locking=False) as file:
+    refuse_unsound(path)
+    with reading(path), h5py.File(path, "r", locking=False) as file:
         header = _header(file, journal, made_from)
         yield header_frame(header)
         names = file[RECORDED_NAME].asstr()[...].tolist()
