@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,6 +106,7 @@ class SpecializationMonitor(SteppingCallback):
             max_steps=trainer.max_steps if trainer.max_steps >= 0 else None,
             tokens=self.tokens,
             loggers=trainer.loggers,
+            attributes=_seed(),
         )
 
     def on_train_batch_end(
@@ -130,3 +132,9 @@ class SpecializationMonitor(SteppingCallback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
         self._monitor.load_state_dict(state_dict)
+
+
+def _seed() -> dict[str, str | int | float]:
+    """Which Lightning's seed_everything leaves behind."""
+    seed = os.environ.get("PL_GLOBAL_SEED", "")
+    return {"seed": int(seed)} if seed.isdecimal() else {}

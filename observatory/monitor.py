@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -113,6 +112,7 @@ class Monitor:
         self._next: float = _WARM
         self._first: Observation | None = None
         self._told = False
+        self._attributes: dict[str, str | int | float] = {}
         self._clock = Clock()
 
     @property
@@ -129,6 +129,7 @@ class Monitor:
         tokens: int = 0,
         resumed: bool | None = None,
         loggers: Sequence[object] = (),
+        attributes: Mapping[str, str | int | float] | None = None,
     ) -> Self:
         """Opens the logbook, and observes the model if it is not trained yet.
 
@@ -140,6 +141,7 @@ class Monitor:
             resumed: whether the logbook is of this very run; it is from step 1 on, or after `load_state_dict`, unless
                 said otherwise.
             loggers: the loop's own, for recorders that write where these do.
+            attributes: what else the logbook should say of the run, such as its seed.
         """
         self.close()  # what a run that ended in an error has left open
         if resumed is None:
@@ -149,6 +151,7 @@ class Monitor:
         self._loaded = self._told = False
         self._ranks = all_ranks(self._limit)
         self._model, self._end, self._step, self._tokens = model, max_steps, step, tokens
+        self._attributes = dict(attributes or {})
         self._clock.begin(step)
         try:
             with self._ranks.together():
@@ -333,9 +336,7 @@ class Monitor:
         text: dict[str, str | int | float] = {"schedule": self._given} if isinstance(self._given, str) else {}
         if self._budget is not None:
             text = {"max_overhead": self._budget.share}
-        seed = os.environ.get("PL_GLOBAL_SEED", "")  # which Lightning's seed_everything leaves there
-        known = {"max_steps": self._end or None, "seed": int(seed) if seed.isdecimal() else None}
-        return {**text, **{name: value for name, value in known.items() if value is not None}}
+        return {**text, **({"max_steps": self._end} if self._end else {}), **self._attributes}
 
 
 def _attributes(model: nn.Module) -> dict[str, str | int | float]:

@@ -36,7 +36,7 @@ def demo(out: Path, seed: int) -> Path:
     train(["fit", "--config", str(folder / "recipe.yaml")])
     logbook = open_logbook(folder / "observations.h5")
     figures = plot(logbook, folder / "figures")
-    report = write_report(logbook.assign_attrs(seed=seed), folder / "report.html", name=folder.name)
+    report = write_report(logbook, folder / "report.html", name=folder.name)
     (folder / "run.json").write_text(json.dumps(_provenance(logbook.attrs, recipe, seed), indent=1, default=str))
     console = Console()
     console.print(verdict_table(emergence(logbook)))
