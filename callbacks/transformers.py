@@ -76,6 +76,9 @@ class TransformersMonitor(Monitor, TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any
     ) -> None:
+        if not args.load_best_model_at_end:  # if nothing was told, as by a Trainer that logs in its own way
+            self._stop_waiting(state)
+            self.end()
         self.close()
 
     @property

@@ -175,7 +175,7 @@ class Monitor:
         self._loss = loss.detach() if isinstance(loss, torch.Tensor) else loss  # or it would keep the step's graph
         if self._clock.taken(step) >= _WARM and not self._told:
             self._tell_share(step)
-        if step == self._end or self.due(before, step):
+        if (step == self._end and self._acted != step) or self.due(before, step):
             self._observe(last=step == self._end)
             self._plan_next()
 

@@ -115,6 +115,16 @@ def test_gradients_that_are_being_accumulated_stay_as_they_are(tmp_path: Path) -
     assert open_logbook(watching.logbook_path)["step"].values.tolist() == list(range(9))
 
 
+def test_a_loop_may_say_the_same_step_after_each_of_its_batches(tmp_path: Path) -> None:
+    watching = monitor("plain", tmp_path, "every 1").begin(with_dropout(), max_steps=2)
+    for step in (0, 0, 1, 1, 2, 2):
+        watching.step(step)
+    watching.end()
+    logbook = open_logbook(watching.logbook_path)
+    assert logbook["step"].values.tolist() == [0, 1, 2]
+    assert logbook["gap_step"].size == 0
+
+
 # Resuming
 
 
@@ -281,6 +291,19 @@ def test_accumulating_and_clipping_by_the_trainer_stay_as_they_are(tmp_path: Pat
     logbook = open_logbook(watching.logbook_path)
     assert logbook["tokens"].values.tolist() == [2 * SIZE * 8 * step for step in range(STEPS + 1)]
     assert_same(logbook, of_checkpoints(watched, tmp_path / "c.h5"), "train_loss", "tokens")
+
+
+class Silent(Trainer):
+    def log(self, *_: Any, **__: Any) -> None:
+        """To nobody."""
+
+
+@needs_accelerate
+def test_a_trainer_that_tells_its_callbacks_nothing_is_observed_all_the_same(tmp_path: Path) -> None:
+    watching = monitor("trainer", tmp_path, "at 1")
+    settings = arguments(tmp_path, 3, save_strategy="no")
+    Silent(with_dropout(), settings, train_dataset=Labelled(), callbacks=[watching]).train()
+    assert open_logbook(watching.logbook_path)["step"].values.tolist() == [0, 1, 3]
 
 
 @needs_accelerate

@@ -129,6 +129,7 @@ def test_a_run_that_is_resumed_keeps_to_its_share(carried: bool, tmp_path: Path)
         gone = {name: attrs[name] - seconds[name] for name in ("seconds_training", "seconds_observing")}
         assert gone["seconds_training"] >= STEPS // 2 * PACE
         assert gone["seconds_observing"] >= COST
+        assert again.state_dict()["budget"]["spent"] == pytest.approx(attrs["seconds_observing"], rel=0.05)
         assert first.state_dict()["seconds"]["training"] == pytest.approx(seconds["seconds_training"])
 
 
