@@ -143,6 +143,16 @@ def _variable(title: str, variable: Variable) -> Variable:
     return Variable(variable.dims, native, attributes(variable.attrs))
 
 
+def repeated_label(labels: Array) -> str:
+    """One that occurs twice, as it is written in Python; nothing where all differ."""
+    seen: set[object] = set()
+    for label in labels.tolist():
+        if label in seen:
+            return repr(label)
+        seen.add(label)
+    return ""
+
+
 def _labels(title: str, values: Array) -> Array:
     name(title)
     labels = np.asarray(values)
@@ -151,5 +161,7 @@ def _labels(title: str, values: Array) -> Array:
     if labels.dtype.kind in "iuf" and labels.dtype.itemsize <= 8:
         return labels
     if labels.dtype.kind in "OUT":
+        if repeated := repeated_label(labels):
+            raise ValueError(f"the labels of axis {title!r} do not tell things apart: {repeated} occurs twice")
         return np.array([text(label) for label in labels.tolist()], dtype=str)
     raise ValueError(f"the labels of axis {title!r} are of type {labels.dtype}; they can be text or numbers")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from observatory.record.identity import DamagedLogbook
-from observatory.record.names import COORDINATES, GAPS, RECORDED, RECORDED_NAME
+from observatory.record.names import COORDINATES, GAPS, RECORDED, RECORDED_NAME, repeated_label
 
 if TYPE_CHECKING:
     import xarray
@@ -40,8 +40,8 @@ def reading(path: Path) -> Iterator[None]:
     except MemoryError as error:
         raise DamagedLogbook(f"{path} says that it holds more than there is memory; it is damaged") from error
     except Exception as error:
-        words = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DamagedLogbook(f"{path} is damaged, probably cut short while it was copied: {words}") from error
+        words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise DamagedLogbook(f"{path} is damaged, or was changed by another program ({words})") from error
 
 
 def refuse_contradictions(dataset: xarray.Dataset, path: Path) -> None:
@@ -73,6 +73,8 @@ def _contradictions(dataset: xarray.Dataset) -> Iterator[str]:
             yield f"{name!r} is {_form(found)}, and was recorded by step"
         elif found.dtype.kind not in ("biufmM" if found.dims[0] == "step" else "iufOUT"):
             yield f"{name!r} holds {found.dtype}, and neither numbers nor labels"
+        elif found.dims == (name,) and found.dtype.kind in "OUT" and (repeated := repeated_label(found.values)):
+            yield f"{name!r} has the label {repeated} twice"
     if not _IMPORTED.keys() & names and _IMPORTED.keys() & set(dataset.variables):
         yield from _misshapen(dataset, _IMPORTED)
 

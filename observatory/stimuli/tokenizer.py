@@ -19,6 +19,9 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
         loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ValueError(f"{source} {_NONE_THERE}") from error
+    except Exception as error:  # what is in its files fails in every way there is
+        words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ValueError(f"{source} holds a tokenizer that cannot be loaded ({words}); save it anew") from error
     if not loaded("a", add_special_tokens=False)["input_ids"]:  # what transformers makes of a folder without one
         raise ValueError(f"{source} {_NONE_THERE}")
     return loaded
