@@ -120,7 +120,7 @@ def test_the_order_of_two_that_rise_together_is_left_open() -> None:
 
 
 def test_notes_tell_what_to_know_before_believing_it(judged: Emergence) -> None:
-    assert judged.notes == ("1 observations that were due are missing",)
+    assert judged.notes == ("1 observation that was due is missing",)
     late = planted([5, 10, 100, 1000], {"a": [0, 0.7, nan, 0.7], "b": [0.7, 0.7, 0.7, 0.7]})
     notes = emergence(late).notes
     assert "step 0 was not observed: growth is judged against the untrained twins instead" in notes
@@ -226,7 +226,7 @@ def test_the_command_prints_a_table(file: Path, capsys: pytest.CaptureFixture[st
         "early",
         "general",
         "not emerged",
-        "1 observations that were due are missing",
+        "1 observation that was due is missing",
         "early < late < sudden",
     ):
         assert words in told

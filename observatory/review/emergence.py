@@ -118,7 +118,11 @@ def _notes(logbook: xr.Dataset, found: xr.Dataset, verdicts: tuple[Verdict, ...]
             f"{', '.join(together)} emerged between observations that overlap: their order rests on interpolation"
         )
     if missed := logbook.sizes.get("gap", 0):
-        notes.append(f"{missed} observations that were due are missing")
+        notes.append(
+            "1 observation that was due is missing"
+            if missed == 1
+            else f"{missed} observations that were due are missing"
+        )
     notes += [f"the doctor of checkpoints says, {one['severity']}: {one['text']}" for one in doubts(logbook)]
     return notes
 
