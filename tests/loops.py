@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import random
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
 from lightning.fabric import Fabric
@@ -21,7 +23,8 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from observatory import Monitor, Observatory, SpecializationMonitor, TransformersMonitor
+from observatory import Instrument, Monitor, Observatory, SpecializationMonitor, TransformersMonitor, Variable
+from observatory.measure.scene import Scene
 from observatory.observation import Observation
 
 STEPS, SIZE = 4, 4
@@ -31,6 +34,16 @@ INSTRUMENTS = ("contrast", "competence")
 ALL = (*INSTRUMENTS, "circuits", "lesions")
 Watching = Monitor | SpecializationMonitor
 Loop = Callable[..., "Trained"]
+
+
+class Drawing(Instrument):
+    """Uses every random generator there is, as a bootstrap would."""
+
+    name = "drawing"
+
+    def measure(self, scene: Scene) -> Mapping[str, Variable]:
+        draws = random.random(), np.random.random(), float(torch.rand(())), float(torch.randn(3).sum())
+        return {"draws": Variable((), np.array(len(draws)))}
 
 
 class Gone(RuntimeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from loops import (
     QUIET,
     SIZE,
     STEPS,
+    Drawing,
     Gone,
     Labelled,
     Trained,
@@ -38,7 +40,8 @@ from models import tiny
 from saved import assert_same
 from transformers import Trainer, TrainerCallback
 
-from observatory import Monitor, Observatory, open_logbook
+from observatory import Instrument, Monitor, Observatory, Variable, open_logbook
+from observatory.measure.scene import Scene
 from observatory.record.logbook import Logbook
 from observatory.watch import Watch
 
@@ -61,13 +64,13 @@ def of_checkpoints(trained: Trained, path: Path) -> xr.Dataset:
 
 @each_loop
 def test_watching_changes_no_bit_and_records_what_the_checkpoints_would_show(loop: str, tmp_path: Path) -> None:
-    watching = monitor(loop, tmp_path)
+    watching = monitor(loop, tmp_path, instruments=[*INSTRUMENTS, Drawing()])
     watched = LOOPS[loop](tmp_path, watching, with_dropout)
     assert_same_run(watched, LOOPS[loop](tmp_path / "alone", None, with_dropout))
     assert len(watched.weights) == STEPS + 1
     logbook = open_logbook(watching.logbook_path)
     assert logbook["step"].values.tolist() == list(range(STEPS + 1))
-    assert_same(logbook, of_checkpoints(watched, tmp_path / "checkpoints.h5"), "train_loss")
+    assert_same(logbook, of_checkpoints(watched, tmp_path / "checkpoints.h5"), "train_loss", "drawing_draws")
 
 
 @needs_accelerate
@@ -156,6 +159,16 @@ def test_a_run_that_is_lost_and_resumed_gives_the_logbook_of_one_that_is_not(
     assert_same(open_logbook(uninterrupted.logbook_path), open_logbook(resumed.logbook_path))
 
 
+def test_what_a_run_has_recorded_after_the_step_it_goes_on_from_is_dropped(tmp_path: Path) -> None:
+    """Its end, at step 3, is of a run that did not go this way."""
+    first = monitor("plain", tmp_path, "at 0 1 4")
+    by_hand(tmp_path, first, with_dropout, steps=3)
+    assert open_logbook(first.logbook_path)["step"].values.tolist() == [0, 1, 3]
+    again = monitor("plain", tmp_path, "at 0 1 4")
+    by_hand(tmp_path, again, with_dropout, resume=2)
+    assert open_logbook(again.logbook_path)["step"].values.tolist() == [0, 1, 4]
+
+
 def other_model() -> torch.nn.Module:
     return tiny("gpt2", n_inner=24)
 
@@ -212,9 +225,16 @@ def test_a_monitor_whose_run_ended_in_an_error_serves_the_next_run_from_its_star
     Logbook(tmp_path / "observations.h5").close()  # the lock is free
 
 
+class Broken(Instrument):
+    name = "broken"
+
+    def measure(self, scene: Scene) -> Mapping[str, Variable]:
+        raise ZeroDivisionError
+
+
 def test_where_the_first_observation_fails_the_logbook_is_let_go(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no transformer blocks"):
-        monitor("plain", tmp_path).begin(torch.nn.Linear(2, 2))
+    with pytest.raises(ZeroDivisionError):
+        monitor("plain", tmp_path, instruments=[Broken()]).begin(with_dropout())
     Logbook(tmp_path / "observations.h5").close()
 
 
