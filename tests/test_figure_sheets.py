@@ -16,6 +16,8 @@ from lesion_cases import planted_lesions
 from matplotlib.text import Text
 from pictures import assert_legible, named, said, shown
 from planted_run import DOMAINS, HOSTILE, TEN, WIDE, planted_run
+from planted_structure import FIGURES as OF_LAYERS
+from planted_structure import planted_structure
 
 from observatory import open_logbook
 from observatory.review.plot import FIGURES, plot
@@ -36,13 +38,15 @@ DRAWN = [
         (case, name, "column")
         for case in ("hostile names", "wide names")
         for name in FIGURES
-        if name not in OF_CIRCUITS
+        if name not in (*OF_CIRCUITS, *OF_LAYERS)
     ),
 ]
 
 
 @cache
 def book(case: str, name: str) -> xr.Dataset:
+    if name in OF_LAYERS:
+        return planted_structure(TEN, CASES[case][1])
     return _of(case, "circuits" if name in OF_CIRCUITS else "lesions" if name in OF_LESIONS else "run")
 
 

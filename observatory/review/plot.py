@@ -22,15 +22,20 @@ from observatory.review.leads import no_leads
 from observatory.review.lesion_effects import no_lesions
 from observatory.review.lesion_matrix import lesion_matrix
 from observatory.review.lesions_over_time import lesions_over_time
+from observatory.review.massive_figure import massive_figure, no_massive
 from observatory.review.onsets import onsets
 from observatory.review.overlaps import overlaps
+from observatory.review.pruning_figure import no_pruning, pruning_figure
+from observatory.review.rank_figure import no_rank, rank_figure
 from observatory.review.reference import Reference
 from observatory.review.region_stability import no_regions, region_stability
 from observatory.review.robustness import no_robustness, robustness
+from observatory.review.sparsity_figure import no_sparsity, sparsity_figure
 from observatory.review.stability import nothing_to_compare, stability
 from observatory.review.strength import strength
 from observatory.review.structure import structure
 from observatory.review.style import SCREEN, Sheet, style
+from observatory.review.weights_figure import no_weights, weights_figure
 
 
 class Draw(Protocol):
@@ -99,5 +104,10 @@ FIGURES: Mapping[str, Drawing] = {
     "robustness": Drawing(robustness, no_robustness),
     "lesion_matrix": Drawing(lesion_matrix, no_lesions),
     "lesions_over_time": Drawing(lesions_over_time, no_lesions),
+    "massive": Drawing(massive_figure, no_massive),
+    "sparsity": Drawing(sparsity_figure, no_sparsity),
+    "rank": Drawing(rank_figure, no_rank),
+    "weights": Drawing(weights_figure, no_weights),
+    "pruning": Drawing(pruning_figure, no_pruning),
 }
 """By the name of the file."""

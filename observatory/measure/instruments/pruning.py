@@ -53,7 +53,7 @@ class Pruning(Instrument):
             "removed": Variable(
                 (),
                 np.array(removed, np.float32),
-                {"long_name": f"share of the weights that can go before the loss rises by {self.rise:.2g} of it"},
+                {"long_name": f"share of the weights that can go before the loss rises by {100 * self.rise:g}%"},
             ),
             "removed_by_layer": Variable(
                 ("layer",), np.array(by_layer, np.float32), {"long_name": "share of a layer's weights that go with it"}
