@@ -11,6 +11,7 @@ from typing import Any
 
 from observatory.commands.battery import battery_audit, battery_show
 from observatory.commands.circuits import circuits, lesions, overlap
+from observatory.commands.configuration import refuse_deep_configurations
 from observatory.commands.report import report
 from observatory.commands.runs import demo, doctor, replay, train
 from observatory.commands.sync import sync
@@ -55,6 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     arguments = _with_values(sys.argv[1:] if arguments is None else arguments)
     try:
+        refuse_deep_configurations(arguments)
         if arguments[:1] == ["train"]:
             _train(arguments[1:])
         elif arguments[:1] and arguments[0] in _MANY_PATHS:

@@ -62,6 +62,8 @@ def read_json(path: Path) -> object:
         raise ValueError(
             f"{path} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}."
         ) from error
+    except RecursionError as error:
+        raise ValueError(f"{path} is nested too deeply to be read; it needs five levels at most.") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8.") from error
 
