@@ -13,11 +13,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from observatory.observation import Array
-from observatory.review.layer_lines import (
+from observatory.review.depth import (
     by_layer,
-    draw_layers,
+    depth_key,
+    draw_depth,
     draw_twins,
-    layer_key,
     not_recorded,
     recorded_at,
     shades,
@@ -50,7 +50,7 @@ def massive_figure(logbook: xr.Dataset, sheet: Sheet = SCREEN) -> Figure:
         panels = figure.subplots(2 // across, across, sharex=True, squeeze=False)
         every, one = panels.flat
         draw_twins(every, logbook, _RATIO)
-        draw_layers(every, axis, ratio)
+        draw_depth(every, axis, ratio)
         floor = float(looked["massive_floor"].max())
         every.axhline(floor, **_FLOOR, label="_floor")
         every.set_title("every layer")
@@ -63,7 +63,7 @@ def massive_figure(logbook: xr.Dataset, sheet: Sheet = SCREEN) -> Figure:
             axis.draw_missed(panel)
         for panel in panels[-1]:
             axis.draw(panel)
-        entries = {**layer_key(logbook, [_RATIO], ratio.shape[1]), **_key(curve), **axis.key()}
+        entries = {**depth_key(logbook, [_RATIO], ratio.shape[1]), **_key(curve), **axis.key()}
         height = legend(figure, "outside lower left", entries, [_said(looked, layer, curve)])
         figure.set_figheight(_HEIGHT * 2 / across + 0.2 + height)
     return figure

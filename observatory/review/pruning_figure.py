@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from observatory.review.layer_lines import by_layer, draw_layers, layer_key, not_recorded, recorded_at
+from observatory.review.depth import by_layer, depth_key, draw_depth, not_recorded, recorded_at
 from observatory.review.style import INK, MUTED, SCREEN, Sheet, legend, style
 from observatory.review.token_axis import TokenAxis
 
@@ -31,7 +31,7 @@ def pruning_figure(logbook: xr.Dataset, sheet: Sheet = SCREEN) -> Figure:
         figure = Figure(figsize=(sheet.width, 1), layout="constrained")
         panels = figure.subplots(2 // across, across, sharex=True, squeeze=False)
         first, second = panels.flat
-        draw_layers(first, axis, by_layer(looked, "pruning_removed_by_layer"))
+        draw_depth(first, axis, by_layer(looked, "pruning_removed_by_layer"))
         _line(first, axis, looked, "pruning_removed", _ALL)
         first.set_ylim(-0.03, 1.03)
         first.set_title("weights that can go")
@@ -48,7 +48,7 @@ def pruning_figure(logbook: xr.Dataset, sheet: Sheet = SCREEN) -> Figure:
             "of the whole model": Line2D([], [], **_ALL, markerfacecolor="white"),
             "without the blocks' weights": Line2D([], [], **_EMPTIED),
         }
-        entries = {**marks, **layer_key(logbook, [], looked.sizes["layer"]), **axis.key()}
+        entries = {**marks, **depth_key(logbook, [], looked.sizes["layer"]), **axis.key()}
         meaning = str(looked["pruning_removed"].attrs.get("long_name", ""))
         height = legend(figure, "outside lower left", entries, [f"{meaning.capitalize()}."] if meaning else [])
         figure.set_figheight(_HEIGHT * 2 / across + 0.3 + height)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
-from observatory.review.layer_lines import LayerPanel, layer_figure, not_recorded
+from observatory.review.depth import Depth, depth_figure, not_recorded
 from observatory.review.style import SCREEN, Sheet
 
 _PANELS = (
-    LayerPanel("rank_effective_mlp", "MLP neurons", "effective rank over\nthe largest possible"),
-    LayerPanel("rank_effective_residual", "residual stream", "effective rank over\nthe largest possible"),
-    LayerPanel("rank_participation_mlp", "MLP neurons, by variance", "participation ratio\n(directions)"),
-    LayerPanel("rank_participation_residual", "residual stream, by variance", "participation ratio\n(directions)"),
+    Depth("rank_effective_mlp", "MLP neurons", "effective rank over\nthe largest possible"),
+    Depth("rank_effective_residual", "residual stream", "effective rank over\nthe largest possible"),
+    Depth("rank_participation_mlp", "MLP neurons, by variance", "participation ratio\n(directions)"),
+    Depth("rank_participation_residual", "residual stream, by variance", "participation ratio\n(directions)"),
 )
 
 no_rank = not_recorded(_PANELS[0].name)
@@ -20,4 +20,4 @@ no_rank = not_recorded(_PANELS[0].name)
 
 def rank_figure(logbook: xr.Dataset, sheet: Sheet = SCREEN) -> Figure:
     """A line a layer."""
-    return layer_figure(logbook, _PANELS, sheet)
+    return depth_figure(logbook, _PANELS, sheet)

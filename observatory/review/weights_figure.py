@@ -5,14 +5,14 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
-from observatory.review.layer_lines import LayerPanel, layer_figure, not_recorded
+from observatory.review.depth import Depth, depth_figure, not_recorded
 from observatory.review.style import SCREEN, Sheet
 
 _PANELS = (
-    LayerPanel("weights_gini", "inequality of weights", "Gini"),
-    LayerPanel("weights_hoyer", "sparsity of weights", "Hoyer"),
-    LayerPanel("weights_near_zero", "weights near zero", "share within 1% of\nthe root mean square"),
-    LayerPanel("weights_effective_rank", "rank of weights", "effective rank over\nthe largest possible"),
+    Depth("weights_gini", "inequality of weights", "Gini"),
+    Depth("weights_hoyer", "sparsity of weights", "Hoyer"),
+    Depth("weights_near_zero", "weights near zero", "share within 1% of\nthe root mean square"),
+    Depth("weights_effective_rank", "rank of weights", "effective rank over\nthe largest possible"),
 )
 
 no_weights = not_recorded(_PANELS[0].name)
@@ -20,4 +20,4 @@ no_weights = not_recorded(_PANELS[0].name)
 
 def weights_figure(logbook: xr.Dataset, sheet: Sheet = SCREEN) -> Figure:
     """A line a layer, the mean over its matrices."""
-    return layer_figure(logbook, _PANELS, sheet, ["Lines are means over the matrices of a layer."])
+    return depth_figure(logbook, _PANELS, sheet, ["Lines are means over the matrices of a layer."])

@@ -27,7 +27,7 @@ _SPREAD = (0.025, 0.975)
 
 
 @dataclass(frozen=True)
-class LayerPanel:
+class Depth:
     """A panel of one variable with an axis of layers."""
 
     name: str
@@ -37,7 +37,7 @@ class LayerPanel:
     """Whether it lies between 0 and 1."""
 
 
-def layer_figure(logbook: xr.Dataset, panels: Sequence[LayerPanel], sheet: Sheet, below: Sequence[str] = ()) -> Figure:
+def depth_figure(logbook: xr.Dataset, panels: Sequence[Depth], sheet: Sheet, below: Sequence[str] = ()) -> Figure:
     """A panel a variable, a line a layer; the mean where there are other axes beside."""
     looked = recorded_at(logbook, panels[0].name)
     axis = TokenAxis.of(looked)
@@ -48,7 +48,7 @@ def layer_figure(logbook: xr.Dataset, panels: Sequence[LayerPanel], sheet: Sheet
         grid = figure.subplots(rows, across, sharex=True, squeeze=False)
         for drawn, one in zip(grid.flat, panels, strict=False):
             draw_twins(drawn, logbook, one.name)
-            draw_layers(drawn, axis, by_layer(looked, one.name))
+            draw_depth(drawn, axis, by_layer(looked, one.name))
             axis.draw_missed(drawn)
             drawn.set_title(wrapped(one.title, letters(0.75 * sheet.width / across)))
             drawn.set_ylabel(one.label)
@@ -59,7 +59,7 @@ def layer_figure(logbook: xr.Dataset, panels: Sequence[LayerPanel], sheet: Sheet
         for lowest in list(grid.flat)[len(panels) - across : len(panels)]:
             axis.draw(lowest)
             lowest.tick_params(labelbottom=True)
-        entries = {**layer_key(logbook, [one.name for one in panels], looked.sizes["layer"]), **axis.key()}
+        entries = {**depth_key(logbook, [one.name for one in panels], looked.sizes["layer"]), **axis.key()}
         height = legend(figure, "outside lower left", entries, below)
         figure.set_figheight(_HEIGHT * rows + 0.4 + height)
     return figure
@@ -98,7 +98,7 @@ def by_layer(looked: xr.Dataset, name: str) -> Array:
     return values
 
 
-def draw_layers(panel: Axes, axis: TokenAxis, values: Array) -> None:
+def draw_depth(panel: Axes, axis: TokenAxis, values: Array) -> None:
     """A line a layer, and a dot for an observation between two without a value."""
     for color, line in zip(shades(values.shape[1]), values.T, strict=True):
         panel.plot(axis.positions, line, color=color, rasterized=axis.dense, label="_layer")
@@ -115,7 +115,7 @@ def draw_twins(panel: Axes, logbook: xr.Dataset, name: str) -> None:
         panel.axhspan(float(low), float(high), color=PALE, linewidth=0, zorder=0, label="_twins")
 
 
-def layer_key(logbook: xr.Dataset, names: Sequence[str], layers: int) -> Mapping[str, Artist]:
+def depth_key(logbook: xr.Dataset, names: Sequence[str], layers: int) -> Mapping[str, Artist]:
     """The first and the last layer, and twins where there are some."""
     of_layer = shades(layers)
     made: dict[str, Artist] = {f"layer {n}": Line2D([], [], color=of_layer[n]) for n in sorted({0, layers - 1})}
