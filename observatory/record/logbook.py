@@ -61,8 +61,8 @@ class Logbook(Recorder):
         """Frames that the HDF5 file does not have yet."""
         self._warned = False
         try:
-            self._describe(given)
             with understanding(self._journal):
+                self._describe(given)
                 self._try_to_publish()
         except BaseException:
             self._let_go()
