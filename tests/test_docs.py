@@ -28,7 +28,7 @@ def test_the_python_of_the_readme_runs_from_top_to_bottom(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("observatory.observe.load_battery", lambda _: small_battery())  # its size, not its workings
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     module = Language()
     names = {"tokenizer": word_tokenizer(), "module": module, "model": module.model, "data": loader()}
     for number, block in enumerate(blocks):
