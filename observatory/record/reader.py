@@ -36,7 +36,7 @@ def open_logbook(path: str | os.PathLike[str]) -> xarray.Dataset:
         )
     identify(path)
     with reading(path), ExitStack() as opened:
-        dataset = opened.enter_context(xarray.open_dataset(path, engine="h5netcdf"))
+        dataset = opened.enter_context(xarray.open_dataset(path, engine="h5netcdf", phony_dims="access"))
         refuse_contradictions(dataset, path)
         if path.stat().st_size < LOADED_BELOW:
             return dataset.load()

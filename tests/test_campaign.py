@@ -1,0 +1,105 @@
+"""The campaign's quick form: some kills of training runs and replays, and places that fail under a writer."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from logbook_cases import observation
+
+from observatory import Logbook
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+PLACES = 5
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """In a process of its own, which forks."""
+    folder = tmp_path_factory.mktemp("campaign")
+    words = ["--kills", "7", "--places", str(PLACES), "--folder", str(folder), "--out", str(folder / "found.json")]
+    ended = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "campaign.py"), *words], capture_output=True, text=True, timeout=300
+    )
+    assert ended.returncode == 0, ended.stderr
+    counts: dict[str, Any] = json.loads((folder / "found.json").read_text())
+    return counts
+
+
+@pytest.mark.parametrize("part", ["logbook", "live", "replay"])
+def test_what_is_killed_loses_nothing_and_ends_as_if_it_had_never_been(part: str, found: dict[str, Any]) -> None:
+    tally = found[part]
+    assert tally["kills"] >= 1
+    assert tally["faults"] == []
+    assert tally["ends"] == tally["chains"] > 0
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["full disk", "read-only folder", "vanished folder", "second writer", "no locks", "readers while writing"],
+)
+def test_a_place_that_fails_under_a_writer_costs_nothing_that_was_acknowledged(
+    place: str, found: dict[str, Any]
+) -> None:
+    counts = found[place]
+    if not counts["tried"]:
+        pytest.skip("only root can mount a file system")
+    assert counts["faults"] == []
+    assert counts["kept"] > 0
+    assert counts["refused"] > 0 or place in ("full disk", "no locks", "readers while writing")
+
+
+BLIND = """
+import sys, random
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+import campaign
+from campaign_parts import kill_writers
+from observatory.record.journal import Journal
+
+def append(self, frames):
+    'Acknowledges every third append and forgets it.'
+    Journal.asked = getattr(Journal, 'asked', 0) + 1
+    before = self.end
+    positions = whole(self, frames)
+    if Journal.asked % 3 == 0:
+        import os
+        os.ftruncate(self._descriptor, before)
+    return positions
+
+whole, Journal.append = Journal.append, append
+print(len(kill_writers(Path(sys.argv[1]), 5, random.Random(0)).faults))
+"""
+
+
+def test_the_campaign_sees_what_is_lost(tmp_path: Path) -> None:
+    tests = str(Path(__file__).parent)
+    told = subprocess.run(
+        [sys.executable, "-c", BLIND, str(tmp_path), str(BENCHMARKS), tests],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert told.returncode == 0, told.stderr
+    assert int(told.stdout.splitlines()[-1]) > 0
+
+
+def test_a_logbook_that_cannot_be_opened_for_want_of_room_is_not_held_by_who_tried(tmp_path: Path) -> None:
+    """The lock was kept: once there was room again, the same process was told that it wrote the logbook itself."""
+    path = tmp_path / "observations.h5"
+    with Logbook(path) as logbook:
+        logbook.record(observation(0))
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (Path(f"{path}.journal").stat().st_size, old[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            Logbook(path, {"seed": 1})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    with Logbook(path, {"seed": 1}) as logbook:
+        assert logbook.steps == (0,)
