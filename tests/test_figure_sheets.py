@@ -11,6 +11,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 import xarray as xr
+from attention_planted import FIGURES as OF_ATTENTION
+from attention_planted import planted_attention
 from circuits_planted import planted_circuits
 from lesion_cases import planted_lesions
 from matplotlib.text import Text
@@ -47,6 +49,8 @@ DRAWN = [
 def book(case: str, name: str) -> xr.Dataset:
     if name in OF_LAYERS:
         return planted_structure(TEN, CASES[case][1])
+    if name in OF_ATTENTION:
+        return planted_attention(TEN, *CASES[case])
     return _of(case, "circuits" if name in OF_CIRCUITS else "lesions" if name in OF_LESIONS else "run")
 
 

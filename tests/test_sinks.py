@@ -183,6 +183,28 @@ class Powers(nn.Module):
         return out
 
 
+class Gate(nn.Module):
+    """Experts are chosen by a softmax, too."""
+
+    def __init__(self, inside: nn.Module) -> None:
+        super().__init__()
+        self.c_fc, self.c_proj = inside.c_fc, inside.c_proj
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.c_proj(functional.softmax(self.c_fc(x), dim=-1))
+        return out
+
+
+def test_another_softmax_in_a_block_is_not_taken_for_attention() -> None:
+    model = seeded(NanoGPT)
+    first = model.transformer["h"][0]
+    before = by_layer(weights_of(model))[0]
+    first.mlp = Gate(first.mlp)
+    found = weights_of(model)
+    assert found.shown.all()
+    assert torch.equal(by_layer(found)[0], before)
+
+
 def test_where_a_layer_shows_no_weights_the_variables_are_missing_and_say_why(tmp_path: Path) -> None:
     model = seeded(NanoGPT)
     second = model.transformer["h"][1]

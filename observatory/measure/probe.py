@@ -52,20 +52,22 @@ def ridge(
     if not kernel.isfinite().all():
         return torch.full((len(labels), len(between)), torch.nan, dtype=torch.float64)
     ridged = kernel + penalty * torch.eye(len(kernel), dtype=torch.float64)
-    return (between @ torch.cholesky_solve(labels.double().T, torch.linalg.cholesky(ridged))).T
+    weights = torch.cholesky_solve(between.T, torch.linalg.cholesky(ridged))  # fewer to solve for than draws
+    return labels.double() @ weights
 
 
 def products(targets: Float[Tensor, "pair unit"], controls: Float[Tensor, "pair unit"]) -> Float[Tensor, "pair pair"]:
     """Of the pairs' differences, each unit scaled to a mean square of one: one along the diagonal, on the average.
 
     The mean square does not know which of a pair is the target, so it may be taken of all pairs. A unit that is not
-    finite, or differs within pairs by no more than rounding, is left out; NaN if that leaves none.
+    finite is left out, and so is one that differs within pairs by no more than rounding; if none does, no pair says
+    anything. NaN if none is finite.
     """
     apart = targets.double() - controls.double()
     size = apart.square().mean(0).sqrt()
     scale = (targets.double().square() + controls.double().square()).mean(0).sqrt()
-    usable: Bool[Tensor, " unit"] = (size > RESOLUTION * scale) & scale.isfinite()
-    if not usable.any():
+    if not scale.isfinite().any():
         return torch.full((len(apart), len(apart)), torch.nan, dtype=torch.float64)
+    usable: Bool[Tensor, " unit"] = (size > RESOLUTION * scale) & scale.isfinite()
     x = apart[:, usable] / size[usable]
-    return x @ x.T / x.shape[1]
+    return x @ x.T / max(1, x.shape[1])

@@ -11,11 +11,14 @@ from typing import Protocol
 import xarray as xr
 from matplotlib.figure import Figure
 
+from observatory.review.attention_figure import attention_figure, no_attention
 from observatory.review.circuit_record import no_circuits
 from observatory.review.competence import no_competence
 from observatory.review.competence_figure import competence_figure
 from observatory.review.composition import composition
+from observatory.review.depth_map import depth_map, no_depth
 from observatory.review.evidence import lacking, observations
+from observatory.review.induction_figure import induction_figure, no_induction
 from observatory.review.layers import layers
 from observatory.review.lead_lag import lead_lag
 from observatory.review.leads import no_leads
@@ -109,5 +112,8 @@ FIGURES: Mapping[str, Drawing] = {
     "rank": Drawing(rank_figure, no_rank),
     "weights": Drawing(weights_figure, no_weights),
     "pruning": Drawing(pruning_figure, no_pruning),
+    "attention": Drawing(attention_figure, no_attention),
+    "induction": Drawing(induction_figure, no_induction),
+    "depth": Drawing(depth_map, no_depth),
 }
 """By the name of the file."""

@@ -25,11 +25,11 @@ _PART = 16
 class Induction(Instrument):
     """Two scores that need no attention weights."""
 
-    sequences: int = 16
+    sequences: int = 8
     """Of random tokens shown twice."""
     period: int = 50
     """How many tokens are shown twice, or half the context where that is less."""
-    texts: int = 4
+    texts: int = 2
     """Of running text made of the battery's targets, for each domain."""
     length: int = 512
     """Tokens of such a text, or as many as the context and the smallest domain allow."""
