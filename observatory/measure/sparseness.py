@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,7 +14,7 @@ def gini(values: Float[Tensor, "*batch entry"]) -> Float[Tensor, "*batch"]:
     Gini 1912; Hurley and Rickard 2009, IEEE Trans. Inf. Theory 55, 4723-4741.
     """
     count = values.shape[-1]
-    ordered = values.abs().sort(-1).values.double()
+    ordered = _ascending(values.abs()).double()
     weights = torch.arange(1 - count, count, 2, dtype=torch.float64, device=values.device)
     found: Float[Tensor, "*batch"] = (ordered @ weights) / (count * ordered.sum(-1))
     return _where_finite(values, found)
@@ -28,6 +29,11 @@ def hoyer(values: Float[Tensor, "*batch entry"]) -> Float[Tensor, "*batch"]:
     exact = values.double()
     found: Float[Tensor, "*batch"] = (root - exact.abs().sum(-1) / exact.square().sum(-1).sqrt()) / (root - 1)
     return _where_finite(values, found)
+
+
+def _ascending(values: Float[Tensor, "*batch entry"]) -> Float[Tensor, "*batch entry"]:
+    """On a CPU numpy's sort takes a fraction of the time of torch's, which keeps the order as well."""
+    return torch.from_numpy(np.sort(values.numpy())) if values.device.type == "cpu" else values.sort(-1).values
 
 
 def _where_finite(values: Float[Tensor, "*batch entry"], found: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
