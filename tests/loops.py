@@ -114,7 +114,7 @@ def monitor(loop: str, folder: Path, schedule: str | None = "every 1", **setting
     """Of the kind that goes with a loop."""
     folder.mkdir(exist_ok=True)
     kind = {"lightning": SpecializationMonitor, "trainer": TransformersMonitor}.get(loop, Monitor)
-    chosen: dict[str, Any] = {"battery": BATTERY, "instruments": INSTRUMENTS, "recorders": (), "twins": 0}
+    chosen: dict[str, Any] = {"battery": BATTERY, "instruments": ("competence",), "recorders": (), "twins": 0}
     return kind(word_tokenizer(), folder / "observations.h5", schedule, **{**chosen, **settings})
 
 

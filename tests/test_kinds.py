@@ -148,8 +148,7 @@ def test_watching_a_compiled_model_compiles_nothing_anew_and_sees_the_original(w
     logbook = open_logbook(watching.logbook_path)
     plain = small_model(0.1)
     plain.load_state_dict(watched.weights[-1])
-    again = observed(plain, instruments=("contrast", "competence"), twins=0)
-    np.testing.assert_array_equal(logbook["contrast_effect"].sel(step=STEPS), again["contrast_effect"])
+    again = observed(plain, instruments=["competence"], twins=0)
     np.testing.assert_array_equal(logbook["competence_margin"].sel(step=STEPS), again["competence_margin"])
 
 
@@ -164,7 +163,7 @@ def test_what_a_loop_compiles_is_compiled_no_more_often_for_being_watched(loop: 
         settings = (
             {"torch_compile": True, "torch_compile_backend": "eager"} if loop == "trainer" else {"compiled": True}
         )
-        runs.append(LOOPS[loop](folder, watching, make, **settings))
+        runs.append(LOOPS[loop](folder, watching, make, steps=2, **settings))
         counts.append(graphs() - before)
     assert counts[0] == counts[1] > 0
     assert_same_run(*runs)
@@ -261,7 +260,7 @@ def test_a_partly_loaded_model_is_trained_as_without_watching(tmp_path: Path) ->
     watching = monitor("plain", tmp_path)
     watched = by_hand(tmp_path, watching, partly_loaded)
     assert_same_run(watched, by_hand(tmp_path / "alone", None, partly_loaded))
-    again = observed(partly_loaded(), instruments=("contrast", "competence"), twins=0)
+    again = observed(partly_loaded(), instruments=["competence"], twins=0)
     np.testing.assert_array_equal(
-        open_logbook(watching.logbook_path)["contrast_effect"].sel(step=0), again["contrast_effect"]
+        open_logbook(watching.logbook_path)["competence_margin"].sel(step=0), again["competence_margin"]
     )

@@ -78,7 +78,7 @@ def test_watching_changes_no_bit_and_records_what_the_checkpoints_would_show(loo
 def test_four_loops_with_the_same_model_and_data_give_the_same_weights_and_the_same_logbook(tmp_path: Path) -> None:
     logbooks, runs = {}, {}
     for loop, run in LOOPS.items():
-        watching = monitor(loop, tmp_path / loop)
+        watching = monitor(loop, tmp_path / loop, instruments=INSTRUMENTS)
         runs[loop] = run(tmp_path / loop, watching, partial(small_model, 0.0))
         logbooks[loop] = open_logbook(watching.logbook_path)
     assert np.isfinite(logbooks["plain"]["train_loss"].values[1:]).all()
@@ -149,7 +149,7 @@ def test_a_run_that_is_lost_and_resumed_gives_the_logbook_of_one_that_is_not(
     loop: str, case: str, tmp_path: Path
 ) -> None:
     schedule, lost, resume = CASES[case]
-    quick = {"battery": small_battery(items=2), "instruments": ["contrast"]}
+    quick = {"instruments": INSTRUMENTS if loop == "plain" else ["competence"]}  # which tell weights apart
     uninterrupted = monitor(loop, tmp_path / "whole", schedule, **quick)
     whole = LOOPS[loop](tmp_path / "whole", uninterrupted, with_dropout)
     parts = tmp_path / "parts"
@@ -191,7 +191,7 @@ def test_going_on_with_another_battery_or_model_is_refused_with_both_hashes(
     before = open_logbook(first.logbook_path).load()
     other = small_battery(name="another") if what == "battery" else BATTERY
     again = monitor(loop, tmp_path, "every 2", battery=other)
-    observatory = Observatory(word_tokenizer(), battery=other, instruments=INSTRUMENTS)
+    observatory = Observatory(word_tokenizer(), battery=other, instruments=["competence"])
     make = with_dropout if what == "battery" else other_model
     here = observatory.provenance(make())[what]
     there = before.attrs[f"provenance_{what}"]
@@ -266,7 +266,7 @@ def test_the_trainer_that_puts_back_its_best_weights_at_the_end_is_observed_befo
     logbook = open_logbook(watching.logbook_path)
     assert logbook["step"].values.tolist() == [0, 3]
     wanted = of_checkpoints(watched, tmp_path / "checkpoints.h5").sel(step=3)
-    np.testing.assert_array_equal(logbook["contrast_effect"].sel(step=3), wanted["contrast_effect"])
+    np.testing.assert_array_equal(logbook["competence_margin"].sel(step=3), wanted["competence_margin"])
 
 
 @needs_accelerate
@@ -313,7 +313,7 @@ def test_the_trainer_that_counts_no_tokens_is_told_how_it_would(tmp_path: Path) 
 @needs_accelerate
 def test_accumulating_and_clipping_by_the_trainer_stay_as_they_are(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"gradient_accumulation_steps": 2, "max_grad_norm": 0.1, "logging_strategy": "no"}
-    watching = monitor("trainer", tmp_path)
+    watching = monitor("trainer", tmp_path, instruments=INSTRUMENTS)
     watched = by_trainer(tmp_path, watching, with_dropout, **settings)
     assert_same_run(watched, by_trainer(tmp_path / "alone", None, with_dropout, **settings))
     logbook = open_logbook(watching.logbook_path)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
 from loops import (
+    INSTRUMENTS,
     QUIET,
     Trained,
     assert_same_run,
@@ -79,7 +80,7 @@ def test_in_half_precision_no_bit_is_changed_and_the_weights_are_observed_as_the
     """Accelerate puts autocast into the model's own forward, where it came on again while the model was asked."""
     run, settings, dtype = PRECISIONS[way]
     both = [{name: value() if callable(value) else value for name, value in settings.items()} for _ in range(2)]
-    watching = monitor(way.split()[0], tmp_path, "every 1")
+    watching = monitor(way.split()[0], tmp_path, "at 0 2", instruments=INSTRUMENTS)
     watched = run(tmp_path, watching, partial(small_model, 0.1), **both[0])
     assert_same_run(watched, run(tmp_path / "alone", None, partial(small_model, 0.1), **both[1]))
     logbook = open_logbook(watching.logbook_path)
@@ -88,7 +89,7 @@ def test_in_half_precision_no_bit_is_changed_and_the_weights_are_observed_as_the
     for step, at in steps.items():
         model = small_model(0.1).to(dtype)
         model.load_state_dict(watched.weights[at])
-        again = observed(model, instruments=("contrast", "competence"), twins=0)
+        again = observed(model, instruments=INSTRUMENTS, twins=0)
         for name in again.variables.keys() - {"contrast_stability"}:  # a matter of change
             np.testing.assert_array_equal(logbook[name].sel(step=step), again[name], err_msg=name)
 
