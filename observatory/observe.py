@@ -243,7 +243,7 @@ class Observatory:
         if scheme is None:
             if not told:
                 warnings.warn(
-                    f"{type(body).__name__} has adapters, or is not of transformers, and was first seen at step {step}: "
+                    f"{type(body).__name__} has adapters, or is not of transformers, and first seen at step {step}: "
                     f"no re-initialised twins of it can be made and no verdict can be given; pass fresh=, which makes "
                     f"the model anew",
                     stacklevel=4,
