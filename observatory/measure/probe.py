@@ -68,6 +68,6 @@ def products(targets: Float[Tensor, "pair unit"], controls: Float[Tensor, "pair 
     scale = (targets.double().square() + controls.double().square()).mean(0).sqrt()
     if not scale.isfinite().any():
         return torch.full((len(apart), len(apart)), torch.nan, dtype=torch.float64)
-    usable: Bool[Tensor, " unit"] = (size > RESOLUTION * scale) & scale.isfinite()
+    usable: Bool[Tensor, " unit"] = size > RESOLUTION * scale  # not where it is nan or infinite
     x = apart[:, usable] / size[usable]
     return x @ x.T / max(1, x.shape[1])
