@@ -170,9 +170,9 @@ def test_the_weights_are_put_back_when_it_fails_midway() -> None:
 def test_a_failure_while_weights_are_set_aside_puts_them_back() -> None:
     model = seeded(NanoGPT)
     before = bits(model)
-    broken = nn.Parameter(torch.empty(3, 3, device="meta"))
-    with pytest.raises(Exception, match=r"(?i)meta"), pruned([*parameters_of(model), broken], 2**14):
-        bool(broken.sum() > 0)  # a value that there is not
+    unreadable = nn.Parameter(torch.eye(3).to_sparse())
+    with pytest.raises((RuntimeError, NotImplementedError)), pruned([*parameters_of(model), unreadable], 2**14):
+        pass
     assert bits(model) == before
 
 
