@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from loop import small_battery, word_tokenizer
-from models import NanoGPT, seeded, tiny
+from models import MLP, NanoGPT, seeded, tiny
 from scenes import scene_of
 from test_extension import Counted
 from test_twins import weights_of
@@ -206,6 +206,21 @@ def test_what_is_read_block_by_block_is_the_same(at_once: int) -> None:
     whole, parts = measured(values, draws=19), measured(values, at_once, draws=19)
     for name, variable in whole.items():
         np.testing.assert_array_equal(parts[name].values, variable.values)
+
+
+@pytest.mark.parametrize("memory", [1, 4 * 2 * 2 * ITEMS * len(FAMILIES) * 27], ids=["a layer", "two layers"])
+def test_layers_of_unequal_width_are_told_apart_wherever_a_block_ends(memory: int) -> None:
+    model = seeded(NanoGPT)
+    for layer, inner in enumerate((7, 20, 11)):
+        model.transformer["h"][layer].mlp = MLP(16, inner, 0.0)
+    whole, parts = (
+        Observatory(
+            word_tokenizer(), battery=SHOWN, instruments=[ConceptDepth(draws=19)], twins=0, memory=given
+        ).observe(model, step=0)
+        for given in (2**30, memory)
+    )
+    assert len(np.unique(whole["depth_accuracy"])) > 3
+    np.testing.assert_array_equal(parts["depth_accuracy"], whole["depth_accuracy"])
 
 
 # Of a model --------------------------------------------------------------------------------------------------------
