@@ -7,6 +7,7 @@ import random
 import select
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,6 +58,8 @@ class Life(NamedTuple):
 
 def live(work: Work, moment: Moment | None = None) -> Life:
     """Forks, so that a life costs no imports, and kills it at the moment, if there is one."""
+    if (threads := threading.active_count()) > 1:
+        raise RuntimeError(f"{threads} threads run here; a child could wait for ever for a lock that one of them holds")
     reading, writing = os.pipe()
     began = time.perf_counter()
     pid = os.fork()

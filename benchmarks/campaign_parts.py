@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from campaign_kills import Say, Tally, copied, live, moments, opened
+from campaign_kills import Say, Tally, copied, live, moments, opened, void
 from logbook_cases import assert_same, observation
 from logbook_child import expected, operations
 from loop import small_battery, word_tokenizer
@@ -199,7 +199,8 @@ def kill_runs(folder: Path, kills: int, chance: random.Random) -> Tally:
 
 def kill_replays(folder: Path, kills: int, chance: random.Random) -> Tally:
     """Each chain is one replay; every other one finds some of its checkpoints only after its first death."""
-    suite = folders(folder / "suite", steps=MANY)
+    suite = folder / "suite"
+    live(lambda _: void(folders(suite, steps=MANY)))  # which starts threads, and after a fork their locks stay closed
 
     def work(home: Path, say: Say) -> None:
         say("from 9 True")

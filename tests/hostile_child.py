@@ -19,6 +19,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from observatory.cli import main
 
 SECONDS, MEMORY, DISK = 60, 3 * 2**30, 2**28
@@ -62,6 +64,7 @@ def ended(status: int, answer: Path) -> Any:
 
 
 if __name__ == "__main__":
+    tqdm.monitor_interval = 0  # its thread may hold a lock when a child is forked, who then waits for ever
     for line in Path(sys.argv[1]).read_text().splitlines() if sys.argv[1:] else ():
         with suppress(SystemExit):  # so that no child spends its short life on imports
             folder, arguments = json.loads(line)

@@ -37,7 +37,7 @@ from observatory.record.journal import Frame, Journal
 from observatory.record.payload import join
 from observatory.stimuli.tokenizer import load_tokenizer
 
-EXAMPLES = int(os.environ.get("HOSTILE", "240"))
+EXAMPLES = int(os.environ.get("HOSTILE", "200"))
 COUNTS = os.environ.get("HOSTILE_COUNTS")
 """A file for what came of it, as JSON."""
 WEIGHTS = {"logbook, bytes": 5, "logbook, arrays": 2, "journal": 4, "battery": 4, "results": 5, "configuration": 2}
