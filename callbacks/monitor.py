@@ -55,8 +55,8 @@ class SpecializationMonitor(SteppingCallback):
                 function of the step.
             max_overhead: instead of a schedule, the share of training's time that observing may take, such as 0.01.
             battery: what is shown; a folder of data files, or the built-in one, or several together.
-            instruments: what is measured, by name or made by you: `contrast` unless said otherwise; there are also
-                `competence`, `circuits` and `lesions`, which cost more.
+            instruments: what is measured, by name or made by you: `contrast` unless said otherwise. Others, such as
+                `competence`, `circuits` and `lesions`, cost more; what they cost is told at the start.
             recorders: where observations go beside the logbook; `[ConsoleRecorder()]` unless said otherwise. With
                 `[ConsoleRecorder(), WandbRecorder()]` they are shown in Weights & Biases, too.
             layout: where the model keeps its blocks, for one whose modules do not tell.

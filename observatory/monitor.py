@@ -76,7 +76,8 @@ class Monitor:
             schedule: `logarithmic`, `logarithmic 20`, `pythia`, `every 500`, `at 0 10 100`, or a function of the step.
             max_overhead: instead of a schedule, the share of training's time that observing may take, such as 0.01.
             battery: what is shown; a folder of data files, or the built-in one, or several together.
-            instruments: what is measured, by name or made by you: `contrast` unless said otherwise.
+            instruments: what is measured, by name or made by you: `contrast` unless said otherwise. Others, such as
+                `competence`, `circuits` and `lesions`, cost more; what they cost is told at the start.
             recorders: where observations go beside the logbook; `[ConsoleRecorder()]` unless said otherwise.
             layout: where the model keeps its blocks, for one whose modules do not tell.
             twins: how many re-initialised twins are measured at the start; 16, or fewer of a large model.

@@ -64,8 +64,8 @@ class Observatory:
         Args:
             tokenizer: the one the model was trained with.
             battery: what is shown; a folder of data files, or the built-in one, or several together.
-            instruments: what is measured, by name or made by you; `contrast` unless said otherwise. There are also
-                `competence`, `circuits` and `lesions`, in this order; lesions are of what stands before them.
+            instruments: what is measured, by name or made by you; `contrast` unless said otherwise. Each is a file of
+                `observatory.measure.instruments`; one that goes on from another's regions stands behind it.
             layout: where the model keeps its blocks, for one whose modules do not tell.
             twins: how many re-initialised twins of the model are measured at the start; 16 of a small model and fewer
                 of a large one unless given. 0 leaves them out, and then no verdict can be given.
