@@ -22,8 +22,6 @@ FEWEST = 8
 _DECAYS = np.geomspace(1e-4, 30, 16)
 _BEGINNINGS = special.expit(np.linspace(-7, 3, 14))
 _PEAKS = 40
-_STARTS = 4
-"""So many of the best on the grid are refined."""
 _BEYOND = 10.0
 """Peaks are sought up to so many times the last step."""
 _REST = ([float(np.log(_DECAYS[0])) - 1, -9.0], [float(np.log(_DECAYS[-1])) + 1, 5.0])
@@ -87,11 +85,10 @@ def fit_massive(steps: ArrayLike, values: ArrayLike) -> MassiveCurve:
     def misfit(shape: Array) -> Array:
         return _misfit(at, z, shape)
 
-    tried = [
-        optimize.least_squares(misfit, start, "3-point", bounds, ftol=_TIGHT, xtol=_TIGHT, gtol=_TIGHT, x_scale="jac")
-        for start in _best_starts(at, z)
-    ]
-    found = min(tried, key=lambda one: float(one.cost)).x
+    start = _best_of_grid(at, z)
+    found = optimize.least_squares(
+        misfit, start, "3-point", bounds, ftol=_TIGHT, xtol=_TIGHT, gtol=_TIGHT, x_scale="jac"
+    ).x
     return _judged(at, y, found, _interval(at, z, found, sought))
 
 
@@ -144,18 +141,12 @@ def _shape(at: Array, peak: ArrayLike, decay: ArrayLike, done: ArrayLike) -> Arr
     return shape
 
 
-def _best_starts(at: Array, z: Array) -> list[Array]:
-    """The likeliest of the grid, of different peaks."""
+def _best_of_grid(at: Array, z: Array) -> Array:
     peaks = np.geomspace(at[at > 0][0], _BEYOND * at[-1] * 0.99, _PEAKS)
     peak, decay, done = (one[..., None] for one in np.meshgrid(peaks, _DECAYS, _BEGINNINGS, indexing="ij"))
     likeness = np.abs(_standard(_shape(at, peak, decay, done)) @ z)
-    by_peak = likeness.reshape(_PEAKS, -1)
-    chosen = np.argsort(by_peak.max(1))[::-1][:_STARTS]
-    starts = []
-    for row in chosen:
-        column, beginning = np.unravel_index(by_peak[row].argmax(), (_DECAYS.size, _BEGINNINGS.size))
-        starts.append(np.array([np.log(peaks[row]), np.log(_DECAYS[column]), special.logit(_BEGINNINGS[beginning])]))
-    return starts
+    best = np.unravel_index(likeness.argmax(), likeness.shape)
+    return np.array([np.log(peaks[best[0]]), np.log(_DECAYS[best[1]]), special.logit(_BEGINNINGS[best[2]])])
 
 
 def _interval(at: Array, z: Array, found: Array, sought: tuple[float, float]) -> tuple[float, float]:
