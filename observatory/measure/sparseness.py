@@ -9,7 +9,9 @@ from torch import Tensor
 
 
 def gini(values: Float[Tensor, "*batch entry"]) -> Float[Tensor, "*batch"]:
-    """The Gini coefficient of the magnitudes, sum_i (2i - n - 1) x_(i) / (n sum x); NaN where all are zero or one is not finite.
+    """The Gini coefficient of the magnitudes, sum_i (2i - n - 1) x_(i) / (n sum x).
+
+    NaN where all are zero or one is not finite.
 
     Gini 1912; Hurley and Rickard 2009, IEEE Trans. Inf. Theory 55, 4723-4741.
     """
