@@ -55,7 +55,7 @@ def replay(
         stage: of a run whose steps start anew in every stage, the one that is meant.
         battery: a folder of data files or one such file, if not the built-in one; several as [built-in, music.json].
         tokenizer: where to load it from, if not from the checkpoints.
-        instruments: what to measure, as [contrast, competence, massive] (docs/instruments.md); contrast alone unless given.
+        instruments: what to measure, as [contrast, competence] (docs/instruments.md); contrast alone unless given.
         twins: how many re-initialised twins of the model to hold it against; 16, or fewer of a large model.
         model: package.module:function that makes the model, where the checkpoints do not say how.
         dtype: float32, bfloat16 or float16, of the weights while they are measured.
