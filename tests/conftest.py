@@ -1,7 +1,10 @@
 """What all tests share: one torch thread, quiet libraries, no network, and shapes that are enforced."""
 
 import os
+import signal
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell, for all that is started, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", WANDB_MODE="offline", MPLBACKEND="agg")
 
 import torch

@@ -6,7 +6,6 @@ Run as a script with a source and a logbook.
 from __future__ import annotations
 
 import multiprocessing
-import signal
 import sys
 
 import torch
@@ -23,7 +22,6 @@ class Telling(Recorder):
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # who is started in the background of a shell ignores it
     torch.set_num_threads(1)
     replay(sys.argv[1], sys.argv[2], battery=BATTERY, twins=TWINS, workers=2, recorders=[Telling()])
     print("done", flush=True)

@@ -267,7 +267,7 @@ class Following:
 
     def until(self, words: str) -> None:
         deadline = time.monotonic() + 20
-        while words not in self.told:
+        while words not in " ".join(self.told.split()):  # lines break where paths are long
             assert time.monotonic() < deadline, f"{words!r} not in {self.told!r}"
             time.sleep(0.01)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         stderr=subprocess.STDOUT,
         text=True,
         cwd=CHILD.parent,
+        # A seed that another test has left for Lightning would be set anew in every process.
+        env={name: value for name, value in os.environ.items() if not name.startswith("PL_")},
         timeout=240,
     )
     assert ended.returncode == 0, ended.stdout
