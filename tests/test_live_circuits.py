@@ -98,7 +98,7 @@ def test_one_line_of_yaml_switches_them_on(run: Path, tmp_path: Path, capsys: py
 
 
 def test_an_unknown_instrument_is_told_from_those_there_are(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="there is no instrument 'circuit'; there are .*circuits, competence"):
+    with pytest.raises(ValueError, match=r"there is no instrument 'circuit'; there are .*circuits, competence"):
         replay(run / "checkpoints", tmp_path / "o.h5", instruments=["circuit"])
 
 
