@@ -198,7 +198,10 @@ class Monitor:
             return
         self._clock.end()
         if self._logbook is not None:
-            self._logbook.describe({f"seconds_{what}": taken for what, taken in self._clock.seconds().items()})
+            try:
+                self._logbook.describe({f"seconds_{what}": taken for what, taken in self._clock.seconds().items()})
+            except OSError as error:  # a full disk, say, on which the observations may still find room
+                warnings.warn(f"the logbook does not say how long observing took: {error}", stacklevel=2)
         self._let_go()
 
     def _let_go(self) -> None:

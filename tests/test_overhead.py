@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 import weakref
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from models import tiny
 
 from observatory import (
     Instrument,
+    Logbook,
     Monitor,
     Recorder,
     SpecializationMonitor,
@@ -192,3 +194,17 @@ def test_a_loss_with_its_graph_is_taken_and_let_go(tmp_path: Path) -> None:
     assert graph() is None
     watching.close()
     assert open_logbook(watching.logbook_path)["train_loss"].values.tolist()[1] == 2.0
+
+
+def test_a_disk_that_is_full_at_the_end_leaves_no_lock_and_every_observation(tmp_path: Path) -> None:
+    watching = monitor(tmp_path).begin(tiny("gpt_neox"))
+    journal = watching.logbook_path.with_name(watching.logbook_path.name + ".journal")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.stat().st_size, hard))
+    try:
+        with pytest.warns(UserWarning, match=r"does not say how long observing took: .*File too large"):
+            watching.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with Logbook(watching.logbook_path) as book:  # and so it is free
+        assert book.steps == (0,)
