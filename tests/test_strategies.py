@@ -17,6 +17,7 @@ from strategies_child import STEPS, dropping, fit
 from observatory import open_logbook
 
 CHILD = Path(__file__).with_name("strategies_child.py")
+LEFT = ("PL_", "MASTER_", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK", "GROUP_RANK", "RANK")
 WAYS = ("ddp", "sharded", "ddp faulty", "fabric")
 
 
@@ -30,8 +31,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         stderr=subprocess.STDOUT,
         text=True,
         cwd=CHILD.parent,
-        # A seed that another test has left for Lightning would be set anew in every process.
-        env={name: value for name, value in os.environ.items() if not name.startswith("PL_")},
+        # Another test in this process may have left Lightning a seed, and a port that it still listens on.
+        env={name: value for name, value in os.environ.items() if not name.startswith(LEFT)},
         timeout=240,
     )
     assert ended.returncode == 0, ended.stdout
