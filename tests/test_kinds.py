@@ -224,7 +224,7 @@ def test_a_head_that_is_trained_in_full_beside_adapters_is_the_one_that_speaks()
 
 def test_of_an_adapted_model_first_seen_trained_it_is_said_that_twins_cannot_be_made() -> None:
     """Transformers would make one without the adapters, into which the twin's weights did not fit."""
-    with pytest.warns(UserWarning, match="twins of it cannot be made"):
+    with pytest.warns(UserWarning, match="no re-initialised twins of it can be made"):
         seen = Observatory(word_tokenizer(), battery=small_battery(items=2), twins=2).observe(adapted("lora"), 3)
     assert not [name for name in seen.variables if name.endswith("_twins")]
 
