@@ -17,7 +17,7 @@ from strategies_child import STEPS, dropping, fit
 from observatory import open_logbook
 
 CHILD = Path(__file__).with_name("strategies_child.py")
-LEFT = ("PL_", "MASTER_", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK", "GROUP_RANK", "RANK")
+LEFT = ("PL_", "OMP_", "MASTER_", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK", "GROUP_RANK", "RANK")
 WAYS = ("ddp", "sharded", "ddp faulty", "fabric")
 
 
