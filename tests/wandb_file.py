@@ -21,7 +21,7 @@ _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 
 def messages(path: Path) -> Iterator[pb.Record]:
-    """Every record of one file; ValueError where a checksum is wrong."""
+    """Every whole record of one file, of whose last one a part may still be on its way; ValueError at a wrong checksum."""
     content = path.read_bytes()
     ident, magic, _ = _HEADER.unpack_from(content)
     if ident != b":W&B" or magic != _MAGIC:
@@ -32,6 +32,8 @@ def messages(path: Path) -> Iterator[pb.Record]:
             at += left
             continue
         checksum, length, kind = _PIECE.unpack_from(content, at)
+        if at + _PIECE.size + length > len(content):
+            return
         data = content[at + _PIECE.size : at + _PIECE.size + length]
         if zlib.crc32(data, zlib.crc32(bytes([kind]))) != checksum:
             raise ValueError(f"{path}: the record at byte {at} is damaged")
