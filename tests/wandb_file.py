@@ -21,7 +21,7 @@ _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 
 def messages(path: Path) -> Iterator[pb.Record]:
-    """Every whole record of one file, of whose last one a part may still be on its way; ValueError at a wrong checksum."""
+    """Every whole record of one file, whose last may still be on its way; ValueError where a checksum is wrong."""
     content = path.read_bytes()
     ident, magic, _ = _HEADER.unpack_from(content)
     if ident != b":W&B" or magic != _MAGIC:
