@@ -20,7 +20,7 @@ from introduced import introduced
 from power import deceived, plants
 from transformers.utils.logging import disable_progress_bar
 
-from observatory.review.evidence import Criteria
+from observatory.review.judge.evidence import Criteria
 
 PARTS = ["untrained", "scrambled", "introduced", "plants", "decoys", "intervals"]
 

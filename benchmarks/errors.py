@@ -12,8 +12,8 @@ from ground_truth import late, scrambled
 from measured import judge, logbook, of_seed, twins_of_others, verdicts
 
 from observatory.observation import Array
-from observatory.review.evidence import LEVELS, READOUT, Criteria, evidence
-from observatory.review.verdict import Verdict
+from observatory.review.judge.evidence import LEVELS, READOUT, Criteria, evidence
+from observatory.review.judge.verdict import Verdict
 
 _TWINS = 16
 _WIDE = 0.05

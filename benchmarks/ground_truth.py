@@ -20,8 +20,8 @@ from torch import nn
 from transformers import AutoModelForCausalLM
 
 from observatory import open_logbook
-from observatory.review.evidence import Criteria, evidence, observations
-from observatory.review.verdict import Verdict
+from observatory.review.judge.evidence import Criteria, evidence, observations
+from observatory.review.judge.verdict import Verdict
 from observatory.train.demo import _recipe
 from observatory.train.mixture import Mixture, Source
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from counted import Cell, Rate, Table
 from ground_truth import Run
 
-from observatory.review.evidence import LEVELS
+from observatory.review.judge.evidence import LEVELS
 from observatory.train.mixture import Source
 
 SOON = 2

@@ -13,8 +13,8 @@ from transformers import GPTNeoXForCausalLM
 
 from observatory import Observation, Observatory, load_battery
 from observatory.observation import Instrument
-from observatory.review.evidence import Criteria, evidence
-from observatory.review.verdict import Verdict, verdict
+from observatory.review.judge.evidence import Criteria, evidence
+from observatory.review.judge.verdict import Verdict, verdict
 from observatory.stimuli.battery import Battery
 from observatory.train import GPTNeoX
 from observatory.train.synthetic import SyntheticData

@@ -16,8 +16,8 @@ from planted import Plant, PlantedLocalizer, chosen_units, decoys, family_plants
 from observatory.measure import regions
 from observatory.measure.anatomy import anatomy
 from observatory.observation import Array
-from observatory.review.evidence import LEVELS, Criteria
-from observatory.review.verdict import Verdict
+from observatory.review.judge.evidence import LEVELS, Criteria
+from observatory.review.judge.verdict import Verdict
 
 DOSES = (0.25, 0.5, 0.75, 1.0, 1.5)
 STRONG = 2.0

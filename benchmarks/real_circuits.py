@@ -15,9 +15,9 @@ from subjects import Missing, Subject, battery
 
 from observatory import Logbook, Observatory, open_logbook
 from observatory.measure.instruments import Circuits, Competence, ContrastLocalizer, Lesions
-from observatory.review.circuits import circuits
-from observatory.review.circuits_table import circuits_table
-from observatory.review.plot import plot
+from observatory.review.figures.plot import plot
+from observatory.review.sharing.circuits import circuits
+from observatory.review.sharing.circuits_table import circuits_table
 from observatory.stimuli.battery import Battery, Pair
 
 

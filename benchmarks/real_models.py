@@ -11,7 +11,7 @@ import torch
 from subjects import Missing, Subject, battery, gemma3, smollm2
 
 from observatory import Logbook, Observatory, emergence, open_logbook
-from observatory.review.verdict import Verdict
+from observatory.review.judge.verdict import Verdict
 
 MODELS: dict[str, Callable[[], Subject]] = {"SmolLM2-135M": smollm2, "Gemma-3-270M": gemma3}
 

@@ -14,9 +14,9 @@ from itertools import product
 import numpy as np
 
 from observatory.observation import Array
-from observatory.review.overlap import Coefficients, Tasks, coefficients
-from observatory.review.sharing import sharing
-from observatory.review.sharing_verdict import sharing_verdict
+from observatory.review.sharing.overlap import Coefficients, Tasks, coefficients
+from observatory.review.sharing.sharing_verdict import sharing_verdict
+from observatory.review.sharing.task_sharing import sharing
 
 UNITS, SIZE, TWINS, ALPHA = 1024, 11, 8, 0.05
 ROWS = list(product(range(4), range(2), range(3)))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from observatory.publish.wandb_recorder import WandbRecorder as WandbRecorder
     from observatory.record.logbook import Logbook as Logbook
     from observatory.record.logbook import open_logbook as open_logbook
-    from observatory.review.emergence import emergence as emergence
+    from observatory.review.judge.emergence import emergence as emergence
     from observatory.stimuli.battery import load_battery as load_battery
 
 _HOMES = {
@@ -38,7 +38,7 @@ _HOMES = {
     "WandbRecorder": "observatory.publish.wandb_recorder",
     "Logbook": "observatory.record.logbook",
     "open_logbook": "observatory.record.logbook",
-    "emergence": "observatory.review.emergence",
+    "emergence": "observatory.review.judge.emergence",
     "load_battery": "observatory.stimuli.battery",
 }
 __all__ = sorted(_HOMES)

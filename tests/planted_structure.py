@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from observatory.observation import Array
-from observatory.review.massive import MassiveCurve
+from observatory.review.effects.massive_curve import MassiveCurve
 
 TOKENS = 2048
 BY_LAYER = {

@@ -15,10 +15,10 @@ from pictures import assert_legible, named, panels, shown
 from planted_run import TEN
 from scipy import stats
 
-from observatory.review.attention_figure import attention_figure, no_attention
-from observatory.review.depth_map import depth_map, no_depth
-from observatory.review.induction_figure import induction_figure, no_induction
-from observatory.review.style import SHEETS
+from observatory.review.figures.attention import attention_figure, no_attention
+from observatory.review.figures.depth_map import depth_map, no_depth
+from observatory.review.figures.induction import induction_figure, no_induction
+from observatory.review.figures.style import SHEETS
 
 BOOK = planted_attention()
 DRAWN: dict[str, Callable[..., Figure]] = {

@@ -22,7 +22,7 @@ from observatory.callbacks import SpecializationMonitor
 from observatory.measure.instruments import ContrastLocalizer
 from observatory.measure.layout import Layout
 from observatory.replay.engine import replay
-from observatory.review.plot import plot
+from observatory.review.figures.plot import plot
 from observatory.stimuli.battery import Battery, Domain, Family, Item
 
 # Lightning says so of every run that is resumed, and of the submodule that is frozen on purpose.

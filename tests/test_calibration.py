@@ -16,8 +16,8 @@ from torch import nn
 from observatory import Observatory, load_battery
 from observatory.measure import regions
 from observatory.measure.instruments import ContrastLocalizer
-from observatory.review.evidence import LEVELS, Criteria
-from observatory.review.verdict import Verdict
+from observatory.review.judge.evidence import LEVELS, Criteria
+from observatory.review.judge.verdict import Verdict
 from observatory.stimuli.battery import Battery
 from observatory.train import GPTNeoX
 from observatory.train.synthetic import corpus_tokenizer

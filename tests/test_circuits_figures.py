@@ -24,14 +24,14 @@ from verdicts import planted
 
 from observatory import open_logbook
 from observatory.observation import Array
-from observatory.review.circuits import circuits
-from observatory.review.composition import composition
-from observatory.review.overlaps import overlaps, spread
-from observatory.review.plot import FIGURES, plot
-from observatory.review.sharing_verdict import BY_DOMAIN
-from observatory.review.stability import stability
-from observatory.review.structure import structure
-from observatory.review.token_axis import TokenAxis
+from observatory.review.figures.composition import composition
+from observatory.review.figures.overlaps import overlaps, spread
+from observatory.review.figures.plot import FIGURES, plot
+from observatory.review.figures.stability import stability
+from observatory.review.figures.structure import structure
+from observatory.review.figures.token_axis import TokenAxis
+from observatory.review.sharing.circuits import circuits
+from observatory.review.sharing.sharing_verdict import BY_DOMAIN
 
 DRAW: dict[str, Callable[[xr.Dataset], Figure]] = {
     "structure": structure,

@@ -24,15 +24,15 @@ from verdicts import planted
 from observatory import open_logbook
 from observatory.cli import main
 from observatory.observation import Array
-from observatory.review.circuit_record import Choice, circuit_record, no_circuits
-from observatory.review.circuits import CircuitReport, CircuitStep, circuits
-from observatory.review.circuits_table import circuits_table
-from observatory.review.clustering import adjusted_rand, clusters
-from observatory.review.overlap import CONTRASTS, RELATIONS, Relation, Tasks
-from observatory.review.relabelling import Chance
-from observatory.review.sharing import Effect, Sharing, format_test
-from observatory.review.sharing_verdict import BY_DOMAIN, BY_FORMAT, NEITHER, sharing_verdict
-from observatory.review.verdict import UNKNOWN
+from observatory.review.judge.verdict import UNKNOWN
+from observatory.review.sharing.circuit_record import Choice, circuit_record, no_circuits
+from observatory.review.sharing.circuits import CircuitReport, CircuitStep, circuits
+from observatory.review.sharing.circuits_table import circuits_table
+from observatory.review.sharing.clustering import adjusted_rand, clusters
+from observatory.review.sharing.overlap import CONTRASTS, RELATIONS, Relation, Tasks
+from observatory.review.sharing.relabelling import Chance
+from observatory.review.sharing.sharing_verdict import BY_DOMAIN, BY_FORMAT, NEITHER, sharing_verdict
+from observatory.review.sharing.task_sharing import Effect, Sharing, format_test
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:\\s*(By default only one Jsonargparse|.* was deprecated in v):DeprecationWarning"

@@ -20,12 +20,12 @@ from verdicts import planted, step_up
 from observatory import open_logbook
 from observatory.callbacks import SpecializationMonitor
 from observatory.cli import main
-from observatory.review.censored import median, median_interval, survival
-from observatory.review.compare import Comparison, compare
-from observatory.review.comparison_table import comparison_table
-from observatory.review.evidence import Criteria
-from observatory.review.model_size import model_sizes
-from observatory.review.pooled_onset import PooledOnset
+from observatory.review.comparison.compare import Comparison, compare
+from observatory.review.comparison.model_size import model_sizes
+from observatory.review.comparison.pooled_onset import PooledOnset
+from observatory.review.comparison.table import comparison_table
+from observatory.review.judge.censored import median, median_interval, survival
+from observatory.review.judge.evidence import Criteria
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:\\s*(By default only one Jsonargparse|.* was deprecated in v):DeprecationWarning"

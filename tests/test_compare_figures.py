@@ -17,15 +17,15 @@ from matplotlib.text import Annotation
 from scipy import stats
 from verdicts import planted, step_up
 
-from observatory.review.common_steps import mean_interval, on_grid, shared_axis
-from observatory.review.compare import Comparison, compare
-from observatory.review.comparison_figures import comparison_figures, write_figures
-from observatory.review.comparison_levels import comparison_levels
-from observatory.review.comparison_orders import comparison_orders, order_shares, pair_shares
-from observatory.review.comparison_sizes import comparison_sizes, no_sizes
-from observatory.review.pooled_curves import pooled_curves
-from observatory.review.run_names import run_names
-from observatory.review.style import looks
+from observatory.review.comparison.common_steps import mean_interval, on_grid, shared_axis
+from observatory.review.comparison.compare import Comparison, compare
+from observatory.review.comparison.figures import comparison_figures, write_figures
+from observatory.review.comparison.levels import comparison_levels
+from observatory.review.comparison.orders import comparison_orders, order_shares, pair_shares
+from observatory.review.comparison.pooled_curves import pooled_curves
+from observatory.review.comparison.run_names import run_names
+from observatory.review.comparison.sizes import comparison_sizes, no_sizes
+from observatory.review.figures.style import looks
 
 STEPS = sorted({0, *(round(10 ** (k / 12)) for k in range(43))})
 SIZES = (10**5, 10**6, 10**7)

@@ -12,9 +12,9 @@ from recorded import recorded
 from scipy import stats
 
 from observatory import open_logbook
-from observatory.review.competence import competence, curve, curves
-from observatory.review.lead import lead
-from observatory.review.series import series
+from observatory.review.effects.competence import competence, curve, curves
+from observatory.review.effects.lead import lead
+from observatory.review.effects.series import series
 
 TEMPLATES, PAIRS, TEXTS, TWINS = 8, 6, 10, 5
 DOMAINS = ("language", "math")

@@ -22,10 +22,10 @@ from observatory import Logbook, Observatory, open_logbook
 from observatory.cli import main
 from observatory.measure.instruments.contrast import ContrastLocalizer
 from observatory.observation import Array
-from observatory.review.emergence import Emergence, emergence, plain
-from observatory.review.evidence import CONDITIONS, LEVELS
-from observatory.review.rise import ChangePoint, Sigmoid
-from observatory.review.verdict import NONE, UNKNOWN, Episode
+from observatory.review.judge.emergence import Emergence, emergence, plain
+from observatory.review.judge.evidence import CONDITIONS, LEVELS
+from observatory.review.judge.rise import ChangePoint, Sigmoid
+from observatory.review.judge.verdict import NONE, UNKNOWN, Episode
 from observatory.stimuli.battery import Battery, Domain
 
 pytestmark = pytest.mark.filterwarnings(

@@ -13,9 +13,18 @@ from scipy import stats
 from verdicts import planted, step_up
 
 from observatory.observation import Array
-from observatory.review.emergence import emergence
-from observatory.review.evidence import CONDITIONS, GUARD, LEVELS, READOUT, Criteria, evidence, lacking, observations
-from observatory.review.verdict import NONE, UNKNOWN, Verdict, verdict
+from observatory.review.judge.emergence import emergence
+from observatory.review.judge.evidence import (
+    CONDITIONS,
+    GUARD,
+    LEVELS,
+    READOUT,
+    Criteria,
+    evidence,
+    lacking,
+    observations,
+)
+from observatory.review.judge.verdict import NONE, UNKNOWN, Verdict, verdict
 
 STEPS = [0, 1, 10, 100, 1000]
 NAMES = tuple(name for level in LEVELS for name in CONDITIONS[level])

@@ -24,7 +24,7 @@ from observatory.measure.instruments import ContrastLocalizer
 from observatory.measure.pooling import last_and_mean_magnitude
 from observatory.measure.reading import Reading
 from observatory.measure.scene import Scene
-from observatory.review.plot import plot
+from observatory.review.figures.plot import plot
 from observatory.stimuli.battery import BUILT_IN_FOLDER
 
 pytestmark = [

@@ -22,8 +22,8 @@ from planted_structure import FIGURES as OF_LAYERS
 from planted_structure import planted_structure
 
 from observatory import open_logbook
-from observatory.review.plot import FIGURES, plot
-from observatory.review.style import SHEETS, breadth, legend_columns, short, style, wrapped
+from observatory.review.figures.plot import FIGURES, plot
+from observatory.review.figures.style import SHEETS, breadth, legend_columns, short, style, wrapped
 
 OF_CIRCUITS = ("overlaps", "structure", "stability", "composition")
 OF_LESIONS = ("lesion_matrix", "lesions_over_time")

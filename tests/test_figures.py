@@ -29,12 +29,12 @@ from planted_run import DOMAINS
 
 from observatory import open_logbook
 from observatory.callbacks import SpecializationMonitor
-from observatory.review.layers import layers
-from observatory.review.onsets import onsets
-from observatory.review.plot import plot
-from observatory.review.strength import strength
-from observatory.review.style import legend_columns
-from observatory.review.token_axis import TokenAxis, round_numbers
+from observatory.review.figures.layers import layers
+from observatory.review.figures.onsets import onsets
+from observatory.review.figures.plot import plot
+from observatory.review.figures.strength import strength
+from observatory.review.figures.style import legend_columns
+from observatory.review.figures.token_axis import TokenAxis, round_numbers
 
 TOKENS_PER_STEP = 4096
 

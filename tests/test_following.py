@@ -31,12 +31,12 @@ from observatory import Logbook, open_logbook
 from observatory.cli import main
 from observatory.observation import Gap, Observation, Variable
 from observatory.record.writer import Writer, writer_of
-from observatory.review.emergence import emergence
-from observatory.review.followed import Followed, followed
-from observatory.review.following import view, waiting
-from observatory.review.pace import Next, next_observation
-from observatory.review.sparkline import round_top, sparkline
-from observatory.review.watching import follow
+from observatory.review.following.followed import Followed, followed
+from observatory.review.following.pace import Next, next_observation
+from observatory.review.following.screen import view, waiting
+from observatory.review.following.sparkline import round_top, sparkline
+from observatory.review.following.watching import follow
+from observatory.review.judge.emergence import emergence
 from observatory.schedules import logarithmic
 
 pytestmark = pytest.mark.filterwarnings(

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from pictures import named, said
 from planted_run import DOMAINS, TEN, planted_run
 
-from observatory.review.lead import lead
-from observatory.review.lead_lag import lead_lag
-from observatory.review.leads import leads, no_leads
-from observatory.review.series import series
+from observatory.review.effects.lead import lead
+from observatory.review.effects.leads import leads, no_leads
+from observatory.review.effects.series import series
+from observatory.review.figures.lead_lag import lead_lag
 
 STEPS = [0, 1, 3, 6, 10, 18, 30, 56, 100, 180, 300, 560, 1000, 1800, 3000]
 BESIDE = {"margin of tasks": "margin/{}", "held-out loss": "loss/{}", "training loss": "train_loss"}

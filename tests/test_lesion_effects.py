@@ -18,9 +18,9 @@ from rich.console import Console
 from scipy import stats
 
 from observatory.cli import main
-from observatory.review.lesion_effects import MEASURES, LesionCriteria, holm, lesion_effects
-from observatory.review.lesion_table import lesion_table, said, to_json
-from observatory.review.resampling import Clusters, pooled, shares
+from observatory.review.effects.lesion_effects import MEASURES, LesionCriteria, holm, lesion_effects
+from observatory.review.effects.lesion_table import lesion_table, said, to_json
+from observatory.review.judge.resampling import Clusters, pooled, shares
 
 MATH = {("math", "math"): 0.5}
 ANY_SIZE = LesionCriteria(margin=0, loss=0)

@@ -16,13 +16,13 @@ from pictures import assert_legible, named, said, shown
 from planted_run import HOSTILE
 from test_competence_review import competent
 
-from observatory.review.competence import competence
-from observatory.review.competence_figure import competence_figure
-from observatory.review.lesion_effects import MEASURES, lesion_effects
-from observatory.review.lesion_matrix import lesion_matrix
-from observatory.review.lesions_over_time import lesions_over_time
-from observatory.review.plot import plot
-from observatory.review.token_axis import TokenAxis
+from observatory.review.effects.competence import competence
+from observatory.review.effects.lesion_effects import MEASURES, lesion_effects
+from observatory.review.figures.competence_curves import competence_figure
+from observatory.review.figures.lesion_matrix import lesion_matrix
+from observatory.review.figures.lesions_over_time import lesions_over_time
+from observatory.review.figures.plot import plot
+from observatory.review.figures.token_axis import TokenAxis
 
 EIGHT = [*DOMAINS, "music", "chess", "law and order", "a domain with a long name"]
 TWELVE = [0, 1, 3, 10, 30, 56, 100, 300, 560, 1000, 3000, 10000]

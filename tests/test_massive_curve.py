@@ -10,7 +10,7 @@ from planted_structure import published
 from scipy import optimize
 
 from observatory.observation import Array
-from observatory.review.massive import FEWEST, MassiveCurve, fit_massive
+from observatory.review.effects.massive_curve import FEWEST, MassiveCurve, fit_massive
 
 PYTHIA = np.array([0, *(2**power for power in range(10)), *range(1000, 144_000, 1000)])
 STEPS = np.unique(np.append(0, np.round(np.geomspace(1, 20_000, 40))))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from observatory.observation import Array
-from observatory.review.onset import crossings, interval
+from observatory.review.judge.onset import crossings, interval
 
 STEPS = np.unique(np.append(0, np.round(np.geomspace(1, 20_000, 60))))
 

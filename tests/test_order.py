@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from observatory.observation import Array
-from observatory.review.order import Order, Precedence, order_probabilities, precedence
+from observatory.review.judge.order import Order, Precedence, order_probabilities, precedence
 
 
 def drawn(seed: int, domains: int = 4, replicates: int = 300) -> dict[str, Array]:

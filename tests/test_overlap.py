@@ -14,11 +14,20 @@ from scipy import stats
 
 from observatory.measure.regions import corrected_jaccard
 from observatory.observation import Array
-from observatory.review.clustering import LINKAGES, adjusted_rand, clusters, nearest, sweep, tree
-from observatory.review.matrix_file import MatrixFile, read_matrix
-from observatory.review.overlap import CONTRASTS, RELATIONS, Relation, Tasks, coefficients, contrast, means, present
-from observatory.review.overlap_report import OverlapReport, overlap_report
-from observatory.review.relabelling import agreement_test, contrast_tests, relabellings
+from observatory.review.sharing.clustering import LINKAGES, adjusted_rand, clusters, nearest, sweep, tree
+from observatory.review.sharing.matrix_file import MatrixFile, read_matrix
+from observatory.review.sharing.overlap import (
+    CONTRASTS,
+    RELATIONS,
+    Relation,
+    Tasks,
+    coefficients,
+    contrast,
+    means,
+    present,
+)
+from observatory.review.sharing.overlap_report import OverlapReport, overlap_report
+from observatory.review.sharing.relabelling import agreement_test, contrast_tests, relabellings
 from observatory.stimuli.readers.llm_modularity import read_llm_modularity
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

@@ -19,9 +19,9 @@ from matplotlib.patches import Rectangle
 
 from observatory.cli import main
 from observatory.observation import Array
-from observatory.review.matrix_file import read_matrix
-from observatory.review.overlap import Tasks
-from observatory.review.overlap_matrix import overlap_matrix
+from observatory.review.figures.overlap_matrix import overlap_matrix
+from observatory.review.sharing.matrix_file import read_matrix
+from observatory.review.sharing.overlap import Tasks
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:\\s*(By default only one Jsonargparse|.* was deprecated in v):DeprecationWarning"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from observatory.review.style import looks
+from observatory.review.figures.style import looks
 
 FIXED = ("language", "math", "social", "physical")
 SEEN_WITH = {

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from observatory import Logbook, Observation, Observatory, emergence, load_battery, open_logbook
-from observatory.review.emergence import Emergence
-from observatory.review.evidence import LEVELS
+from observatory.review.judge.emergence import Emergence
+from observatory.review.judge.evidence import LEVELS
 from observatory.stimuli.audit import audit
 from observatory.stimuli.battery import Battery, Domain
 from observatory.stimuli.readers.language_localizer import read_language_localizer

@@ -12,10 +12,10 @@ from scipy import stats
 from verdicts import planted
 
 from observatory.cli import main
-from observatory.review.evidence import Criteria, evidence
-from observatory.review.reference import Reference
-from observatory.review.strength import strength
-from observatory.review.token_axis import TokenAxis
+from observatory.review.figures.reference import Reference
+from observatory.review.figures.strength import strength
+from observatory.review.figures.token_axis import TokenAxis
+from observatory.review.judge.evidence import Criteria, evidence
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:\\s*(By default only one Jsonargparse|.* was deprecated in v):DeprecationWarning"

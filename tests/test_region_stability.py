@@ -10,8 +10,8 @@ import xarray as xr
 from pictures import named, panels
 from planted_run import DOMAINS, TEN, planted_run
 
-from observatory.review.evidence import Criteria, evidence
-from observatory.review.region_stability import kept, no_regions, region_stability
+from observatory.review.figures.region_stability import kept, no_regions, region_stability
+from observatory.review.judge.evidence import Criteria, evidence
 
 
 @cache

@@ -21,18 +21,18 @@ from verdicts import planted, step_up
 
 from observatory import open_logbook
 from observatory.cli import main
-from observatory.review.circuits import circuits
-from observatory.review.competence import competence
-from observatory.review.emergence import emergence
-from observatory.review.evidence import LEVELS, Criteria, evidence
-from observatory.review.lesion_effects import lesion_effects
-from observatory.review.report import report_html, write_report
-from observatory.review.report_colors import DARK, LIGHT, colors, contrast, domain_rules
-from observatory.review.report_maps import atlas, offered
-from observatory.review.report_numbers import rounded, short, to_script, visible
-from observatory.review.style import looks
-from observatory.review.telling import verdict_sentence
-from observatory.review.token_axis import TokenAxis
+from observatory.review.effects.competence import competence
+from observatory.review.effects.lesion_effects import lesion_effects
+from observatory.review.figures.style import looks
+from observatory.review.figures.token_axis import TokenAxis
+from observatory.review.judge.emergence import emergence
+from observatory.review.judge.evidence import LEVELS, Criteria, evidence
+from observatory.review.judge.telling import verdict_sentence
+from observatory.review.report.colors import DARK, LIGHT, colors, contrast, domain_rules
+from observatory.review.report.maps import atlas, offered
+from observatory.review.report.numbers import rounded, short, to_script, visible
+from observatory.review.report.writing import report_html, write_report
+from observatory.review.sharing.circuits import circuits
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:\\s*(By default only one Jsonargparse|.* was deprecated in v):DeprecationWarning"

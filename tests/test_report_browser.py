@@ -16,12 +16,12 @@ import xarray as xr
 from report_cases import STEPS, everything, with_units
 from verdicts import planted, step_up
 
-from observatory.review.emergence import emergence
-from observatory.review.evidence import Criteria, evidence
-from observatory.review.report import write_report
-from observatory.review.report_colors import colors, contrast
-from observatory.review.report_numbers import visible
-from observatory.review.telling import verdict_sentence
+from observatory.review.judge.emergence import emergence
+from observatory.review.judge.evidence import Criteria, evidence
+from observatory.review.judge.telling import verdict_sentence
+from observatory.review.report.colors import colors, contrast
+from observatory.review.report.numbers import visible
+from observatory.review.report.writing import write_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra for tests")
 CHROMIUM = shutil.which("chromium")

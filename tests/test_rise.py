@@ -9,8 +9,8 @@ import pytest
 from scipy import optimize, special, stats
 
 from observatory.observation import Array
-from observatory.review.onset import crossings
-from observatory.review.rise import ChangePoint, Sigmoid, describe_rise, fit_change_point, fit_sigmoid, midpoints
+from observatory.review.judge.onset import crossings
+from observatory.review.judge.rise import ChangePoint, Sigmoid, describe_rise, fit_change_point, fit_sigmoid, midpoints
 
 STEPS = np.unique(np.append(0, np.round(np.geomspace(1, 20_000, 60))))
 X = np.log1p(STEPS)

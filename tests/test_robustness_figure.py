@@ -16,12 +16,12 @@ from planted_run import rise
 from verdicts import planted
 
 from observatory import open_logbook
-from observatory.review.circuits import circuits
-from observatory.review.emergence import emergence
-from observatory.review.evidence import Criteria
-from observatory.review.robustness import no_robustness, robustness
-from observatory.review.sharing_verdict import BY_DOMAIN, sharing_verdict
-from observatory.review.token_axis import TokenAxis
+from observatory.review.figures.robustness import no_robustness, robustness
+from observatory.review.figures.token_axis import TokenAxis
+from observatory.review.judge.emergence import emergence
+from observatory.review.judge.evidence import Criteria
+from observatory.review.sharing.circuits import circuits
+from observatory.review.sharing.sharing_verdict import BY_DOMAIN, sharing_verdict
 
 STEPS = [0, 10, 20, 40, 80, 160, 320, 640, 1280]
 

@@ -16,9 +16,9 @@ from observatory.cli import main
 from observatory.observation import Array
 from observatory.record.benchmarks import Benchmarks
 from observatory.record.benchmarks import BenchmarkScore as Score
-from observatory.review.lead import Lead, Series, lead
-from observatory.review.lead_text import lead_text
-from observatory.review.series import series
+from observatory.review.effects.lead import Lead, Series, lead
+from observatory.review.effects.lead_text import lead_text
+from observatory.review.effects.series import series
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:\\s*(By default only one Jsonargparse|.* was deprecated in v):DeprecationWarning"

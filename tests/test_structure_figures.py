@@ -15,8 +15,8 @@ from recorded import recorded
 
 from observatory import open_logbook
 from observatory.observation import Array
-from observatory.review.plot import FIGURES, plot
-from observatory.review.token_axis import TokenAxis
+from observatory.review.figures.plot import FIGURES, plot
+from observatory.review.figures.token_axis import TokenAxis
 
 STEPS = sorted({0, *(round(10 ** (k / 8)) for k in range(33))})
 PANELS = {

@@ -7,10 +7,10 @@ import pytest
 import xarray as xr
 from verdicts import planted, step_up
 
-from observatory.review.emergence import emergence
-from observatory.review.evidence import LEVELS
-from observatory.review.telling import readout_words, verdict_sentence
-from observatory.review.verdict import Readout
+from observatory.review.judge.emergence import emergence
+from observatory.review.judge.evidence import LEVELS
+from observatory.review.judge.telling import readout_words, verdict_sentence
+from observatory.review.judge.verdict import Readout
 
 STEPS = (0, 1, 10, 100, 1000, 10_000)
 FLAT = np.zeros(len(STEPS))

@@ -18,7 +18,7 @@ from verdicts import planted, step_up
 from observatory import Logbook, TensorBoardRecorder, open_logbook
 from observatory.callbacks import SpecializationMonitor
 from observatory.publish.scalars import row
-from observatory.review.plot import FIGURES
+from observatory.review.figures.plot import FIGURES
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training:UserWarning")

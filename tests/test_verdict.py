@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from observatory.review.evidence import CONDITIONS, GUARD, LEVELS, READOUT
-from observatory.review.verdict import NONE, UNKNOWN, Episode, Verdict, verdict
+from observatory.review.judge.evidence import CONDITIONS, GUARD, LEVELS, READOUT
+from observatory.review.judge.verdict import NONE, UNKNOWN, Episode, Verdict, verdict
 
 HOLDS, FAILS, SILENT = "1", "0", "?"
 NAMES = [name for level in LEVELS for name in CONDITIONS[level]]
@@ -64,7 +64,7 @@ def evidence_of(patterns: Mapping[str, Sequence[str]], first: int = 0) -> xr.Dat
 def _any_two_observations(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Most patterns here lie ten steps apart throughout; how far apart observations must lie has tests of its own."""
     if "apart" not in request.node.name:
-        monkeypatch.setattr("observatory.review.verdict.LASTING", 0.0)
+        monkeypatch.setattr("observatory.review.judge.verdict.LASTING", 0.0)
 
 
 def judge(*levels: str, first: int = 0) -> Verdict:

@@ -12,12 +12,12 @@ from planted_run import DOMAINS, rise, rises
 from scipy import stats
 from verdicts import planted, step_up
 
-from observatory.review.emergence import emergence
-from observatory.review.evidence import Criteria, evidence
-from observatory.review.onsets import onsets
-from observatory.review.rise import Sigmoid
-from observatory.review.strength import strength
-from observatory.review.token_axis import TokenAxis
+from observatory.review.figures.onsets import onsets
+from observatory.review.figures.strength import strength
+from observatory.review.figures.token_axis import TokenAxis
+from observatory.review.judge.emergence import emergence
+from observatory.review.judge.evidence import Criteria, evidence
+from observatory.review.judge.rise import Sigmoid
 
 
 def test_the_interval_of_e_chance_and_the_floor_are_those_of_the_evidence() -> None:

@@ -9,8 +9,8 @@ import numpy as np
 from rich.console import Console
 from verdicts import planted, step_up
 
-from observatory.review.emergence import emergence
-from observatory.review.verdict_table import verdict_table
+from observatory.review.judge.emergence import emergence
+from observatory.review.judge.verdict_table import verdict_table
 
 STEPS = [1000, 2000, 4000, 8000, 16000, 32000, 64000, 128000, 143000]
 

@@ -54,10 +54,10 @@ from observatory.publish.destination import Destination, Told
 from observatory.publish.judgement import judge
 from observatory.publish.scalars import BY_DOMAIN, MOST, domain_names, left_out, observed, row
 from observatory.publish.session import Session
-from observatory.review.circuits import circuits
-from observatory.review.competence import competence
-from observatory.review.lesion_effects import lesion_effects
-from observatory.review.plot import FIGURES
+from observatory.review.effects.competence import competence
+from observatory.review.effects.lesion_effects import lesion_effects
+from observatory.review.figures.plot import FIGURES
+from observatory.review.sharing.circuits import circuits
 from observatory.stimuli.battery_file import domain_text
 
 ROOT = Path(__file__).parents[1]

@@ -17,10 +17,10 @@ from transformers.utils.logging import disable_progress_bar
 
 from observatory.record.logbook import open_logbook
 from observatory.record.next_free import next_free
-from observatory.review.emergence import emergence
-from observatory.review.plot import plot
-from observatory.review.report import write_report
-from observatory.review.verdict_table import verdict_table
+from observatory.review.figures.plot import plot
+from observatory.review.judge.emergence import emergence
+from observatory.review.judge.verdict_table import verdict_table
+from observatory.review.report.writing import write_report
 from observatory.train.cli import main as train
 
 _PACKAGES = ("observatory", "torch", "lightning", "transformers", "h5py", "numpy")

@@ -27,10 +27,10 @@ def overlap(
 
     from rich.console import Console
 
-    from observatory.review.matrix_file import read_matrix
-    from observatory.review.overlap_matrix import write_overlap_matrix
-    from observatory.review.overlap_report import overlap_report
-    from observatory.review.overlap_table import overlap_table
+    from observatory.review.figures.overlap_matrix import write_overlap_matrix
+    from observatory.review.sharing.matrix_file import read_matrix
+    from observatory.review.sharing.overlap_report import overlap_report
+    from observatory.review.sharing.overlap_table import overlap_table
 
     file = read_matrix(matrix, formats)
     report = overlap_report(file.matrix, file.tasks, clusters, seed)
@@ -61,9 +61,9 @@ def circuits(logbook: Path, json: bool = False, space: str = "mlp", share: float
     from rich.console import Console
 
     from observatory.record.logbook import open_logbook
-    from observatory.review.circuit_record import Choice
-    from observatory.review.circuits import circuits
-    from observatory.review.circuits_table import circuits_table
+    from observatory.review.sharing.circuit_record import Choice
+    from observatory.review.sharing.circuits import circuits
+    from observatory.review.sharing.circuits_table import circuits_table
 
     report = circuits(open_logbook(logbook), Choice(space, share, alpha))
     if json:
@@ -86,8 +86,8 @@ def lesions(logbook: Path, json: bool = False, alpha: float = 0.05, name: str = 
     from rich.console import Console
 
     from observatory.record.logbook import open_logbook
-    from observatory.review.lesion_effects import LesionCriteria, lesion_effects
-    from observatory.review.lesion_table import lesion_table, to_json
+    from observatory.review.effects.lesion_effects import LesionCriteria, lesion_effects
+    from observatory.review.effects.lesion_table import lesion_table, to_json
 
     found = lesion_effects(open_logbook(logbook), LesionCriteria(alpha), name)
     if json:

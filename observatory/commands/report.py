@@ -15,7 +15,7 @@ def report(logbook: Path, out: Path = Path("report.html"), alpha: float = 0.05, 
         delta: how far above its untrained twins an index must be to count, in units of Hedges' g.
     """
     from observatory.record.logbook import open_logbook
-    from observatory.review.evidence import Criteria
-    from observatory.review.report import write_report
+    from observatory.review.judge.evidence import Criteria
+    from observatory.review.report.writing import write_report
 
     print(write_report(open_logbook(logbook), out, Criteria(alpha, delta), name=logbook.resolve().parent.name))

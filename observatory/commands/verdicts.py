@@ -40,8 +40,8 @@ def plot(
             band is where one more of their runs would lie.
     """
     from observatory.record.logbook import open_logbook
-    from observatory.review.plot import plot
-    from observatory.review.style import SHEETS
+    from observatory.review.figures.plot import plot
+    from observatory.review.figures.style import SHEETS
 
     others = [] if reference is None else [reference] if isinstance(reference, Path) else reference
     references = {str(path): open_logbook(path) for path in others}
@@ -63,9 +63,9 @@ def emergence(logbook: Path, json: bool = False, alpha: float = 0.05, delta: flo
     from rich.console import Console
 
     from observatory.record.logbook import open_logbook
-    from observatory.review.emergence import emergence
-    from observatory.review.evidence import Criteria
-    from observatory.review.verdict_table import verdict_table
+    from observatory.review.judge.emergence import emergence
+    from observatory.review.judge.evidence import Criteria
+    from observatory.review.judge.verdict_table import verdict_table
 
     judged = emergence(open_logbook(logbook), Criteria(alpha, delta))
     if json:
@@ -85,9 +85,9 @@ def lead(logbook: Path, first: str, second: str) -> None:
         second: another.
     """
     from observatory.record.logbook import open_logbook
-    from observatory.review.lead import lead
-    from observatory.review.lead_text import lead_text
-    from observatory.review.series import series
+    from observatory.review.effects.lead import lead
+    from observatory.review.effects.lead_text import lead_text
+    from observatory.review.effects.series import series
 
     opened = open_logbook(logbook)
     print(lead_text(lead(series(opened, first), series(opened, second))))
@@ -107,11 +107,11 @@ def compare(logbooks: list[Path], out: Path | None = None, alpha: float = 0.05, 
     from rich.console import Console
 
     from observatory.record.logbook import open_logbook
-    from observatory.review.compare import compare
-    from observatory.review.comparison_figures import comparison_figures, write_figures
-    from observatory.review.comparison_sizes import no_sizes
-    from observatory.review.comparison_table import comparison_table, order_lines
-    from observatory.review.evidence import Criteria
+    from observatory.review.comparison.compare import compare
+    from observatory.review.comparison.figures import comparison_figures, write_figures
+    from observatory.review.comparison.sizes import no_sizes
+    from observatory.review.comparison.table import comparison_table, order_lines
+    from observatory.review.judge.evidence import Criteria
 
     opened = {str(path): open_logbook(path) for path in logbooks}
     found = compare(opened, Criteria(alpha, delta))

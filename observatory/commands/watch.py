@@ -17,7 +17,7 @@ def watch(logbook: Path, once: bool = False) -> None:
     """
     from rich.console import Console
 
-    from observatory.review.watching import follow, look_once
+    from observatory.review.following.watching import follow, look_once
 
     if once:
         look_once(logbook, Console())

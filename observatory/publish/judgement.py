@@ -10,11 +10,11 @@ import numpy as np
 import xarray as xr
 
 from observatory.publish.scalars import PREFIX, domain_names
-from observatory.review.emergence import Emergence, emergence
-from observatory.review.evidence import LEVELS
-from observatory.review.telling import verdict_sentence
-from observatory.review.verdict import Episode, Verdict
-from observatory.review.wording import standing
+from observatory.review.judge.emergence import Emergence, emergence
+from observatory.review.judge.evidence import LEVELS
+from observatory.review.judge.telling import verdict_sentence
+from observatory.review.judge.verdict import Episode, Verdict
+from observatory.review.judge.wording import standing
 
 Cell = str | float | None
 COLUMNS = (

@@ -12,11 +12,11 @@ import xarray as xr
 from scipy import stats
 
 from observatory.observation import Array, Observation
-from observatory.review.circuit_record import Choice, circuit_record, no_circuits
-from observatory.review.competence import competence, no_competence
-from observatory.review.lesion_effects import lesion_effects, no_lesions
-from observatory.review.overlap import contrast, means
-from observatory.review.sharing_verdict import too_few
+from observatory.review.effects.competence import competence, no_competence
+from observatory.review.effects.lesion_effects import lesion_effects, no_lesions
+from observatory.review.sharing.circuit_record import Choice, circuit_record, no_circuits
+from observatory.review.sharing.overlap import contrast, means
+from observatory.review.sharing.sharing_verdict import too_few
 
 PREFIX = "observatory"
 STEP, TOKENS = f"{PREFIX}/step", f"{PREFIX}/tokens"

@@ -125,7 +125,7 @@ class Session:
         self._kept = len(self._told)
 
     def _html(self, logbook: xr.Dataset) -> str:
-        from observatory.review.report import report_html
+        from observatory.review.report.writing import report_html
 
         wanted = self._destination.shows_html and "contrast_index" in logbook
         return report_html(logbook) if wanted else ""
@@ -133,8 +133,8 @@ class Session:
 
 def draw(logbook: xr.Dataset) -> dict[str, bytes]:
     """Every figure that there are data for, as a PNG."""
-    from observatory.review.plot import FIGURES
-    from observatory.review.style import style
+    from observatory.review.figures.plot import FIGURES
+    from observatory.review.figures.style import style
 
     drawn = {}
     for name, drawing in FIGURES.items():

@@ -1,0 +1,71 @@
+"""The curves of a logbook by name, with what is known of their noise, to be set beside one another in time."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from observatory.observation import Array
+from observatory.review.effects.competence import curve, curves
+from observatory.review.effects.lead import Series, noise_beside_neighbours
+from observatory.review.judge.emergence import emergence
+from observatory.review.judge.evidence import Criteria, evidence, lacking, observations
+from observatory.review.judge.verdict import Readout
+
+
+def series(logbook: xr.Dataset, name: str) -> Series:
+    """The index of a domain with its resamples, its competence with templates drawn anew, as margin/math, accuracy/math
+    and loss/math, a task's margin by its label, an imported benchmark with its errors, or a number a step."""
+    domains = _labels(logbook, "domain") if "contrast_index" in logbook else []
+    benchmarks = _labels(logbook, "benchmark")
+    numbers = [str(known) for known, values in logbook.data_vars.items() if values.dims == ("step",)]
+    if name in domains:
+        return _of_domain(logbook, name)
+    if name in benchmarks:
+        scores = logbook["benchmark_score"].sel(benchmark=name).values
+        errors = logbook["benchmark_error"].sel(benchmark=name).values
+        known = np.isfinite(scores)
+        steps = logbook["benchmark_step"].values[known]
+        has_errors = bool(np.isfinite(errors[known]).all())
+        return Series(name, steps, scores[known], errors=errors[known] if has_errors else None)
+    if name in (competences := curves(logbook)):
+        found = curve(logbook, name)
+        return Series(name, found.steps, found.values, replicates=found.replicates)
+    if name in numbers:
+        return _of_numbers(name, logbook["step"].values, logbook[name].values.astype(float))
+    raise ValueError(
+        f"no curve {name!r} in this logbook; there are {', '.join((*domains, *benchmarks, *competences, *numbers))}"
+    )
+
+
+def _of_numbers(name: str, steps: Array, values: Array) -> Series:
+    """A number a step says nothing of its noise; its neighbours do, where it changes smoothly."""
+    told = np.isfinite(values)
+    if told.sum() < 3:
+        return Series(name, steps, values)
+    noise = noise_beside_neighbours(np.log1p(steps[told]), values[told])
+    return Series(name, steps, values, errors=np.full(len(steps), noise))
+
+
+def _of_domain(logbook: xr.Dataset, domain: str) -> Series:
+    """Of the readout that the verdict is told of."""
+    looked, _ = observations(logbook)
+    judged = next(one for one in emergence(logbook).verdicts if one.domain == domain)
+    if judged.readout is None:
+        raise ValueError(f"{domain} has no curve to compare: {lacking(looked) or judged.reason}")
+    return region_series(evidence(looked, Criteria()), domain, judged.readout)
+
+
+def region_series(evidence: xr.Dataset, domain: str, readout: Readout) -> Series:
+    """The index of a domain in one readout, with its resamples."""
+    here = evidence.sel(domain=domain, space=readout.space, pooling=readout.pooling)
+    return Series(
+        f"{domain} ({readout})",
+        evidence["step"].values,
+        here["index"].values.astype(float),
+        replicates=here["draws"].transpose("draw", "step").values.astype(float),
+    )
+
+
+def _labels(logbook: xr.Dataset, name: str) -> list[str]:
+    return [str(label) for label in logbook[name].values] if name in logbook.coords else []
