@@ -20,12 +20,24 @@ from models import tiny
 from tasks import battery_with_tasks
 from torch import nn
 
-from observatory import Instrument, Observatory, Variable
+from observatory import Instrument, Monitor, Observatory, Variable, open_logbook
+from observatory.measure.instruments import Lesions
 from observatory.measure.ranks import ALONE, Ranks, all_ranks
 from observatory.measure.scene import Scene
 from observatory.observation import Observation
 
-ALL = ("contrast", "competence", "circuits", "lesions", "massive", "sparsity", "rank", "weights", "pruning")
+ALL = (
+    "contrast",
+    "competence",
+    "circuits",
+    Lesions(of="contrast", controls=2),  # which has regions at every step
+    Lesions(of="contrast", to="corrupted", controls=2, name="corrupted"),
+    "massive",
+    "sparsity",
+    "rank",
+    "weights",
+    "pruning",
+)
 STEPS = 2
 WAYS = ("plain", "ddp", "fsdp", "sharded")
 LIMIT = 1.0
@@ -69,10 +81,16 @@ def spread(whole: nn.Module, way: str) -> nn.Module:
     return whole
 
 
+def held(network: nn.Module) -> list[int]:
+    """How many values of each weight this process keeps."""
+    return [getattr(weight, "to_local", lambda w=weight: w)().numel() for weight in network.parameters()]
+
+
 def trained(way: str, ranks: Ranks, watched: bool) -> tuple[list[Observation], torch.Tensor]:
     """Observations at step 0 and after every step, and the loss at the end, in which every weight has a part."""
     torch.manual_seed(0)
     network = spread(model(), way)
+    own = held(network)
     observatory = Observatory(
         word_tokenizer(), battery=battery_with_tasks(), instruments=ALL, twins=2, batch_tokens=64, ranks=ranks
     )
@@ -87,6 +105,7 @@ def trained(way: str, ranks: Ranks, watched: bool) -> tuple[list[Observation], t
         optimizer.zero_grad()
         if watched:
             seen.append(observatory.observe(network, step, previous=seen[-1]))
+            assert held(network) == own
     return seen, network(input_ids=ids, labels=ids).loss.detach()
 
 
@@ -108,6 +127,15 @@ def go_wrong(how: str, ranks: Ranks) -> str:
     return f"{words}\n{len(after.variables)}"
 
 
+def mean_loss(folder: Path, rank: int) -> None:
+    """Each process reports a loss of its own."""
+    path = folder / "losses.h5"
+    monitor = Monitor(word_tokenizer(), path, "every 1", battery=battery_with_tasks(), recorders=(), twins=0)
+    with monitor.begin(model(), max_steps=1):
+        monitor.step(1, loss=float(rank))
+    (folder / f"losses-{rank}.txt").write_text(str(open_logbook(path)["train_loss"].values[-1]) if rank == 0 else "")
+
+
 if __name__ == "__main__":
     rank, size, folder, *ways = sys.argv[1:]
     torch.set_num_threads(1)
@@ -123,6 +151,8 @@ if __name__ == "__main__":
             _, alone = trained(way, together, watched=False)
             found = {**flat(observed), "loss": loss.numpy(), "unwatched": alone.numpy()}
             np.savez(shared / f"{way}-{rank}.npz", **found)  # type: ignore[arg-type]
+        elif way == "losses":
+            mean_loss(shared, int(rank))
         else:
             (shared / f"{way}-{rank}.txt").write_text(go_wrong(way, together))
     if int(size) > 1:

@@ -85,6 +85,7 @@ def needed(**settings: Any) -> Needs:
 def test_what_takes_more_is_said_to_need_more(what: str) -> None:
     less, more = CHANGES[what]()
     assert less.host < more.host
+    assert (less.device < more.device) == (what in ("batch_tokens", "twins", "tasks"))
 
 
 def test_what_is_lacking_is_told_with_what_there_is() -> None:

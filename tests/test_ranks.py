@@ -48,7 +48,7 @@ def alone() -> Mapping[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_together(2, tmp_path_factory.mktemp("two"), *WAYS, "error", "late")
+    return run_together(2, tmp_path_factory.mktemp("two"), *WAYS, "error", "late", "losses")
 
 
 def assert_as_alone(alone: Mapping[str, np.ndarray], folder: Path, way: str, size: int) -> None:
@@ -64,6 +64,9 @@ def assert_as_alone(alone: Mapping[str, np.ndarray], folder: Path, way: str, siz
 def test_two_ranks_observe_what_one_does(way: str, alone: Mapping[str, np.ndarray], two: Path) -> None:
     steps = {name.partition("/")[0] for name in alone} - {"loss"}
     assert steps == {str(step) for step in range(STEPS + 1)}
+    assert np.isfinite(alone["0/lesions_lesioned_margin"]).any()
+    assert np.isfinite(alone["0/lesions_random_loss"]).all()
+    assert np.isfinite(alone["0/corrupted_lesioned_margin"]).any()
     assert_as_alone(alone, two, way, 2)
 
 
@@ -91,6 +94,10 @@ def test_an_error_of_one_rank_ends_the_observation_on_all_and_the_next_one_is_we
     assert here[0] == words
     assert there[0] == f"ElsewhereError: {words} (on rank 1; the others are well)"
     assert here[1] == there[1] != "0"
+
+
+def test_the_loss_of_an_observation_is_the_mean_over_ranks(two: Path) -> None:
+    assert (two / "losses-0.txt").read_text() == "0.5"
 
 
 def test_passes_are_dealt_out_in_turn_and_one_process_has_them_all() -> None:

@@ -75,7 +75,8 @@ def needs(
     widest = 2 * max(anatomy.widths("mlp")) + _STREAMS * max(anatomy.widths("residual"))
     # A backward pass keeps what every layer holds.
     layers = anatomy.layers if pairs else 1
-    batch = width * batch_tokens * widest * layers + (_LOGITS * 4 * LOGITS_AT_ONCE if pairs else 0)
+    logits = min(LOGITS_AT_ONCE, batch_tokens * anatomy.voice.vocabulary) if pairs else 0
+    batch = width * batch_tokens * widest * layers + _LOGITS * 4 * logits
     sizes = [one.numel() for one in anatomy.whole.parameters()]
     copy = sum(one.numel() * one.element_size() for one in anatomy.whole.parameters())
     return Needs(
