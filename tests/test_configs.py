@@ -47,8 +47,8 @@ def build(name: str, folder: Path, *more: str) -> TrainCLI:
         return main(arguments, run=False)
 
 
-def test_there_is_a_recipe_for_the_demo_for_circuits_and_for_every_pythia_shape() -> None:
-    assert sorted(NAMES) == sorted(["circuits", "demo", *(f"pythia-{size}" for size in PYTHIA)])
+def test_there_is_a_recipe_for_the_demo_for_circuits_for_all_instruments_and_for_every_pythia_shape() -> None:
+    assert sorted(NAMES) == sorted(["circuits", "demo", "instruments", *(f"pythia-{size}" for size in PYTHIA)])
 
 
 @pytest.mark.parametrize("size", PYTHIA)

@@ -253,7 +253,10 @@ def test_a_battery_of_random_words_is_read_nowhere_and_the_record_says_which_axi
         "swapped": ("pooling", "domain", "layer"),
         "floor": ("pooling", "domain"),
         "depth": ("pooling", "domain"),
+        "best_accuracy": (),
     }
+    best = seen["depth_domain_accuracy"][1].max(-1).mean()
+    assert seen["depth_best_accuracy"] == pytest.approx(best)
     assert seen.coordinates["family"].tolist() == FAMILIES
     assert seen.coordinates["domain"].tolist() == ["alpha", "beta"]
     assert np.isnan(seen["depth_depth"]).all()

@@ -55,7 +55,9 @@ def test_values_and_places_are_those_of_each_text_run_alone(seen: Observation) -
 def test_the_record_says_which_axis_is_what(seen: Observation) -> None:
     dims = {name.removeprefix("massive_"): variable.dims for name, variable in seen.variables.items()}
     by_rank = dict.fromkeys(("top", "position", "channel", "same_place"), ("layer", "largest"))
-    assert dims == by_rank | dict.fromkeys(("ratio", "median", "at_first", "floor"), ("layer",))
+    by_layer = dict.fromkeys(("ratio", "median", "at_first", "floor"), ("layer",))
+    assert dims == by_rank | by_layer | {"largest_ratio": ()}
+    assert seen["massive_largest_ratio"] == seen["massive_ratio"].max()
     assert seen.coordinates["largest"].tolist() == [1, 2, 3]
 
 
@@ -177,9 +179,10 @@ def test_twins_are_measured_as_models() -> None:
     seen = observed(tiny("gpt_neox"), "massive", "sparsity", "rank", twins=2)
     names = {name for name in seen.variables if name.endswith("_twins")}
     own = {name for name in seen.variables if name.partition("_")[0] in ("sparsity", "rank")} - names
-    assert names == {"massive_ratio_twins"} | {f"{name}_twins" for name in own}
+    assert names == {"massive_ratio_twins", "massive_largest_ratio_twins"} | {f"{name}_twins" for name in own}
+    headlines = {f"{name}_twins" for name in ("massive_largest_ratio", "sparsity_gini", "rank_participation")}
     for name in names:
-        assert seen.variables[name].dims == ("twin", "layer")
+        assert seen.variables[name].dims == (("twin",) if name in headlines else ("twin", "layer"))
         assert np.isfinite(seen[name]).all()
         assert (seen[name][0] != seen[name][1]).any() or "dead" in name
 

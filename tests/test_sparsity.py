@@ -79,7 +79,8 @@ def seen() -> Observation:
 
 def test_the_instrument_takes_means_over_tokens(seen: Observation) -> None:
     expected = by_hand(seeded(NanoGPT))
-    assert {name.removeprefix("sparsity_") for name in seen.variables} == set(expected)
+    assert {name.removeprefix("sparsity_") for name in seen.variables} == {*expected, "gini"}
+    assert seen["sparsity_gini"] == pytest.approx(np.mean(expected["gini_mlp"]), rel=1e-5)
     for name, values in expected.items():
         assert seen.variables[f"sparsity_{name}"].dims == ("layer",)
         np.testing.assert_allclose(seen[f"sparsity_{name}"], values, rtol=1e-5, err_msg=name)
@@ -138,7 +139,8 @@ def test_what_is_not_finite_leaves_no_number_behind(value: float) -> None:
     with torch.no_grad():
         blocks_of(model)[1].mlp.c_fc.bias[3] = value
     seen = observed(model, "sparsity")
-    for name in seen.variables:
+    assert np.isnan(seen["sparsity_gini"])
+    for name in set(seen.variables) - {"sparsity_gini"}:
         assert np.isfinite(seen[name][0])
         assert np.isnan(seen[name][1:]).all(), name
 

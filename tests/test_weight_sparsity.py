@@ -66,7 +66,8 @@ def test_planted_zeros_and_a_planted_rank_are_found_where_they_are() -> None:
     seen = observed(model, "weights")
     assert seen["weights_near_zero"][2, 2] == pytest.approx(0.25, abs=0.02)
     assert seen["weights_effective_rank"][2, 3] == pytest.approx(5 / 16, rel=1e-3)
-    for name in plain.variables:
+    assert np.isnan(seen["weights_rank"])
+    for name in set(plain.variables) - {"weights_rank"}:
         assert np.isnan(seen[name][2, 1])
         np.testing.assert_array_equal(seen[name][:2], plain[name][:2])
     assert seen["weights_near_zero"][2, 0] == 1
@@ -85,6 +86,8 @@ def test_blocks_may_differ_in_their_matrices_and_share_them() -> None:
         [True, True, False, True, False],
         [True, True, True, True, False],
     ]
+    ranks = seen["weights_effective_rank"]
+    assert seen["weights_rank"] == pytest.approx(ranks[np.isfinite(ranks)].mean())  # those that are there
 
 
 @pytest.mark.parametrize("architecture", ["gpt_neox", "gpt2", "llama"])

@@ -16,6 +16,10 @@ from observatory.measure.scene import Scene
 from observatory.observation import Array, Instrument, Variable
 from observatory.stimuli.tokens import Ids
 
+_HEADLINES = {
+    "sink_share": "attention sinks (share of heads)",
+    "strongest_induction": "strongest induction head (attention)",
+}
 _LEAST = 5
 """Tokens: the first, and two twice."""
 
@@ -60,7 +64,7 @@ class Attention(Instrument):
         induction, previous = looked.values.mean(1)
         told = {"missing": sinks.unseen} if sinks.unseen else {}
         return {
-            name: Variable(dims, values.numpy(), {"long_name": meaning, **told})
+            name: Variable(dims, values.numpy(), {"long_name": meaning, **_headline(name), **told})
             for name, (dims, values, meaning) in {
                 **self._sinks(sinks.values),
                 "induction": (
@@ -137,6 +141,10 @@ def repetition(weights: Float[Tensor, "item head query key"], period: int) -> Fl
     again = weights.diagonal(1 - period, -2, -1)[..., 2:]  # queries from period + 1 on
     before = weights.diagonal(-1, -2, -1)[..., 1:]
     return torch.stack((again.mean(-1), before.mean(-1)))
+
+
+def _headline(name: str) -> dict[str, str]:
+    return {"headline": _HEADLINES[name]} if name in _HEADLINES else {}
 
 
 def _by_domain(scene: Scene) -> dict[str, list[Ids]]:

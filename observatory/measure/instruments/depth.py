@@ -84,15 +84,19 @@ class ConceptDepth(Instrument):
             ),
         }
         return {
-            name: Variable(dims, values.float().numpy(), {"long_name": meaning, **asked})
-            for name, (dims, values, meaning) in told.items()
+            "best_accuracy": _best(scene, true),
+            **{
+                name: Variable(dims, values.float().numpy(), {"long_name": meaning, **asked})
+                for name, (dims, values, meaning) in told.items()
+            },
         }
 
     def on_twin(self, scene: Scene) -> Mapping[str, Variable]:
         values = self._by_domain(scene, self._accuracy(scene, draws=0))[0]
         meaning = "share of pairs told right by other families, of a twin"
         return {
-            "domain_accuracy": Variable(("pooling", "domain", "layer"), values.float().numpy(), {"long_name": meaning})
+            "domain_accuracy": Variable(("pooling", "domain", "layer"), values.float().numpy(), {"long_name": meaning}),
+            "best_accuracy": _best(scene, values),
         }
 
     def _accuracy(self, scene: Scene, draws: int) -> Float[Tensor, "draw pooling family layer"]:
@@ -135,6 +139,14 @@ def _owners(scene: Scene) -> dict[str, list[int]]:
         domain.name: [row for row, one in enumerate(scene.contrasts) if one.family.domain == domain.name]
         for domain in scene.battery.domains
     }
+
+
+def _best(scene: Scene, accuracy: Float[Tensor, "pooling domain layer"]) -> Variable:
+    """Of domains that have another family to learn from; NaN in any of their layers wins."""
+    told = [place for place, rows in enumerate(_owners(scene).values()) if len(rows) > 1]
+    best = accuracy[POOLINGS.index("mean"), told].amax(-1).mean()
+    meaning = "share of pairs told right in a domain's best layer, mean over domains, with mean pooling"
+    return Variable((), best.float().numpy(), {"long_name": meaning, "headline": "domains read by a probe (share)"})
 
 
 def _half_of_families(

@@ -57,6 +57,8 @@ class Induction(Instrument):
         loss = losses(scene.anatomy, twice, scene.batch_tokens).reshape(-1, 2, period)
         drop = (loss[:, 0] - loss[:, 1])[:, 1:].mean(-1)  # the first token shown again cannot be foreseen
         nats = {"units": "nats/token"}
+        score = {"headline": "induction (nats)", "error": "score_error", **nats}
+        error = drop.std() / len(drop) ** 0.5
         return {
             "loss": Variable(
                 ("showing", "period_position"),
@@ -67,7 +69,10 @@ class Induction(Instrument):
                 ("random_sequence",), drop.numpy(), {"long_name": "first loss less second, of a sequence", **nats}
             ),
             "score": Variable(
-                (), drop.mean().numpy(), {"long_name": "loss on random tokens less that on their repeat", **nats}
+                (), drop.mean().numpy(), {"long_name": "loss on random tokens less that on their repeat", **score}
+            ),
+            "score_error": Variable(
+                (), error.numpy(), {"long_name": "standard error of score, over sequences", **nats}
             ),
             **self._in_context(scene),
         }
@@ -102,7 +107,9 @@ class Induction(Instrument):
                 ("domain",), gained.numpy(), {"long_name": "loss after a long context less that after a short", **attrs}
             ),
             "in_context_score": Variable(
-                (), gained.nanmean().numpy(), {"long_name": "the same, mean over domains", **attrs}
+                (),
+                gained.nanmean().numpy(),
+                {"long_name": "the same, mean over domains", "headline": "worth of a long context (nats)", **attrs},
             ),
         }
 

@@ -45,7 +45,7 @@ class Massive(Instrument):
         widths, lengths = scene.anatomy.widths("residual"), [len(tokens) for tokens in scene.tokens]
         places = [_commonest(one[_POSITIONS], one[_CHANNELS], width) for one, width in zip(found, widths, strict=True)]
         return {
-            "ratio": _ratio(found),
+            **_ratios(found),
             "top": _variable(
                 np.stack([one[:LARGEST].mean(-1) for one in found]),
                 "largest magnitudes of a block's output, mean over stimuli",
@@ -70,7 +70,7 @@ class Massive(Instrument):
         }
 
     def on_twin(self, scene: Scene) -> Mapping[str, Variable]:
-        return {"ratio": _ratio(_taken(scene))}
+        return _ratios(_taken(scene))
 
 
 def largest_and_median(activations: Float[Tensor, "item token unit"]) -> Float[Tensor, "value item 1"]:
@@ -103,10 +103,18 @@ def _taken(scene: Scene) -> list[Array]:
     return [one[..., 0].double().numpy() for one in layerwise(scene, _READING)]
 
 
-def _ratio(found: list[Array]) -> Variable:
+def _ratios(found: list[Array]) -> dict[str, Variable]:
+    """Of each block, and the largest, which is not known where that of any block is not."""
     with np.errstate(divide="ignore", invalid="ignore"):  # a block that writes nothing has no ratio
         ratios = np.stack([(one[0] / one[_MEDIAN]).mean() for one in found])
-    return _variable(np.where(np.isfinite(ratios), ratios, np.nan), "largest over median magnitude of a block's output")
+    known = np.where(np.isfinite(ratios), ratios, np.nan)
+    told = {"long_name": "the same of the block where it is largest", "units": "1"}
+    return {
+        "ratio": _variable(known, "largest over median magnitude of a block's output"),
+        "largest_ratio": Variable(
+            (), known.max().astype(np.float32), {**told, "headline": "largest activation (medians)"}
+        ),
+    }
 
 
 def _commonest(positions: Array, channels: Array, width: int) -> tuple[Array, Array, Array]:

@@ -53,7 +53,10 @@ class Pruning(Instrument):
             "removed": Variable(
                 (),
                 np.array(removed, np.float32),
-                {"long_name": f"share of the weights that can go before the loss rises by {100 * self.rise:g}%"},
+                {
+                    "long_name": f"share of the weights that can go before the loss rises by {100 * self.rise:g}%",
+                    "headline": "weights that can go (share)",
+                },
             ),
             "removed_by_layer": Variable(
                 ("layer",), np.array(by_layer, np.float32), {"long_name": "share of a layer's weights that go with it"}

@@ -47,6 +47,15 @@ class Rank(Instrument):
                 np.array([participation for _, participation in pairs], np.float32),
                 {"long_name": f"participation ratio of {space} activations", "units": "directions"},
             )
+        variables["participation"] = Variable(
+            (),
+            variables["participation_residual"].values.mean(),  # NaN wins
+            {
+                "long_name": "participation ratio of the residual stream, mean over layers",
+                "units": "directions",
+                "headline": "rank of the residual stream (directions)",
+            },
+        )
         return variables
 
     def on_twin(self, scene: Scene) -> Mapping[str, Variable]:

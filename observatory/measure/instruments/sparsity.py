@@ -53,8 +53,18 @@ class Sparsity(Instrument):
         tokens = sum(len(one) - 1 for one in scene.tokens)
         shares = [one[0].double().sum(0) / tokens for one in layerwise(scene, _ACTIVITY)]
         dead = [torch.where(one.isnan(), torch.nan, (one < DEAD).double()).mean() for one in shares]
+        gini_mlp = variables["gini_mlp"]
         return {
             **variables,
+            "gini": Variable(
+                (),
+                gini_mlp.values.mean(),  # NaN wins
+                {
+                    "long_name": "Gini sparsity of MLP units, mean over layers",
+                    "units": "1",
+                    "headline": "sparsity of neurons (Gini)",
+                },
+            ),
             "active_mlp": _variable(
                 torch.stack([one.mean() for one in shares]), "share of MLP neurons that are active on a token"
             ),

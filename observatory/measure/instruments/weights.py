@@ -44,9 +44,22 @@ class Weights(Instrument):
         for layer, own in enumerate(layers):
             for name, matrix in own.items():
                 found[:, layer, names.index(name)] = _of_matrix(matrix.detach().flatten(1))
+        ranks = found[list(_MEANINGS).index("effective_rank")]
+        there = np.array([[name in own for name in names] for own in layers])
         return {
-            name: Variable(("layer", "matrix"), values, {"long_name": meaning, "units": "1"})
-            for (name, meaning), values in zip(_MEANINGS.items(), found, strict=True)
+            **{
+                name: Variable(("layer", "matrix"), values, {"long_name": meaning, "units": "1"})
+                for (name, meaning), values in zip(_MEANINGS.items(), found, strict=True)
+            },
+            "rank": Variable(
+                (),
+                ranks[there].mean(),  # NaN of a matrix that is not finite wins, that of one that is not there does not
+                {
+                    "long_name": "effective rank, mean over matrices",
+                    "units": "1",
+                    "headline": "rank of weights (of the largest possible)",
+                },
+            ),
         }
 
 
