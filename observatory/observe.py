@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -201,6 +202,7 @@ class Observatory:
             battery=self.battery,
             contrasts=contrasts(self.battery),
             tokens=self._encode(found.context),
+            encode=partial(encode, self._tokenizer, context=found.context),
             shared=SharedPass(
                 found,
                 self._encode(found.context),

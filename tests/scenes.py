@@ -20,6 +20,7 @@ def scene_of(model: nn.Module, found: Anatomy, shown: Battery, shared: Any) -> S
         battery=shown,
         contrasts=contrasts(shown),
         tokens=[],
+        encode=_none,
         shared=shared,
         answers=Answers(found, _none, (), batch_tokens=64, memory=2**30),
         found={},
@@ -27,5 +28,5 @@ def scene_of(model: nn.Module, found: Anatomy, shown: Battery, shared: Any) -> S
     )
 
 
-def _none() -> Any:
-    raise AssertionError("there are no tasks to ask for")
+def _none(*_: object) -> Any:
+    raise AssertionError("there are no tasks to ask for, and no other texts")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Float
@@ -55,6 +55,8 @@ class Scene:
     contrasts: tuple[Contrast, ...]
     tokens: Tokens
     """The stimuli, in the order of `contrasts`."""
+    encode: Callable[[Sequence[str]], Tokens]
+    """Other texts, as the stimuli are."""
     shared: SharedPass
     answers: Answers
     """To the battery's tasks."""
