@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
+from observatory.choice import due
 from observatory.observation import Instrument, Observation
-from observatory.observe import due
 
 TWINS = "twins"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -12,23 +11,21 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
-from transformers import PreTrainedModel
 
-from observatory import schedules
 from observatory.clock import Clock
 from observatory.forecast import forecast, share_of_run
 from observatory.measure.layout import Layout
 from observatory.measure.needs import free_memory
 from observatory.measure.ranks import Ranks, all_ranks
 from observatory.measure.twins import Fresh
+from observatory.model_facts import facts
 from observatory.observation import Gap, Instrument, Observation, Recorder, Variable
 from observatory.observe import Observatory
+from observatory.plan import Plan
 from observatory.record.console import ConsoleRecorder
 from observatory.record.logbook import Logbook
 from observatory.record.next_free import next_free
-from observatory.schedules import Schedule, crossed
-from observatory.spacing import Budget
+from observatory.schedules import Schedule
 from observatory.stimuli.battery import Battery
 from observatory.stimuli.tokenizer import load_tokenizer
 from observatory.watch import Watch
@@ -36,7 +33,6 @@ from observatory.watch import Watch
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_USUAL = "logarithmic"
 _WARM = 16
 """After so many steps it is known how long one takes."""
 
@@ -84,11 +80,7 @@ class Monitor:
             fresh: makes the model anew with random weights, for one first seen trained that is not of transformers.
             time_limit: seconds that an observation may take; one that takes longer is given up and is a gap.
         """
-        if schedule is not None and max_overhead is not None:
-            raise ValueError(f"give a schedule or max_overhead, not both; got {schedule!r} and {max_overhead}")
-        self._given = _USUAL if schedule is None else schedule
-        self._schedule = schedules.parse(self._given) if isinstance(self._given, str) else self._given
-        self._budget = None if max_overhead is None else Budget(max_overhead)
+        self._plan = Plan(schedule, max_overhead)
         self._limit = time_limit
         self.tokenizer = tokenizer
         self._measuring: dict[str, Any] = {
@@ -110,7 +102,6 @@ class Monitor:
         self._loss: object = None
         self._acted: int | None = None
         self._loaded = False
-        self._next: float = _WARM
         self._first: Observation | None = None
         self._told = False
         self._attributes: dict[str, str | int | float] = {}
@@ -150,6 +141,7 @@ class Monitor:
         if not resumed:
             self._forget()
         self._loaded = self._told = False
+        self._plan.begin()
         self._ranks = all_ranks(self._limit)
         self._model, self._end, self._step, self._tokens = model, max_steps, step, tokens
         self._attributes = dict(attributes or {})
@@ -178,13 +170,12 @@ class Monitor:
             self._tell_share(step)
         if (step == self._end and self._acted != step) or self.due(before, step):
             self._observe(last=step == self._end)
-            self._plan_next()
+            if self._told:
+                self._decide()
 
     def due(self, before: int, now: int) -> bool:
         """Whether to observe, of the steps since the one before."""
-        if self._budget is None:
-            return crossed(self._schedule, before, now)
-        return self._told and now >= self._next
+        return self._plan.due(before, now)
 
     def end(self) -> None:
         """The run is over: observes what it has become, and closes the logbook."""
@@ -220,23 +211,24 @@ class Monitor:
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint of the trainer should carry, so that a run that resumes goes on in its logbook."""
-        budget = self._budget and {"spent": self._budget.spent, "cost": self._budget.cost}
-        seconds = self._clock.seconds()
-        return {"acted": self._acted, "logbook": str(self._logbook_path), "seconds": seconds, "budget": budget}
+        return {
+            "acted": self._acted,
+            "logbook": str(self._logbook_path),
+            "seconds": self._clock.seconds(),
+            "budget": self._plan.state_dict(),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Before `begin`."""
         self._loaded, self._acted = True, state["acted"]
         self._clock.go_on(state["seconds"])
         self._logbook_path = self._out.with_name(Path(state["logbook"]).name)
-        if self._budget is not None and state["budget"] is not None:
-            self._budget = replace(self._budget, **state["budget"])
+        self._plan.load_state_dict(state["budget"])
 
     def _forget(self) -> None:
         """What was before belongs to another run."""
         self._acted, self._first, self._clock = None, None, Clock()
-        if self._budget is not None:
-            self._budget = Budget(self._budget.share)
+        self._plan.forget()
 
     def _open(self, step: int, resumed: bool, loggers: Sequence[object]) -> None:
         assert self._model is not None
@@ -261,9 +253,10 @@ class Monitor:
             self._watch.check(provenance)
             if self._logbook is not None:
                 self._logbook.rewind(step)
-                self._logbook.describe({**self._plan(), **_attributes(self._model)})
-            if known is not None and self._budget is not None and not self._budget.cost:
-                self._budget = self._budget.after(known.seconds, 0.0)
+                ends = {"max_steps": self._end} if self._end else {}
+                self._logbook.describe({**self._plan.told(), **ends, **self._attributes, **facts(self._model)})
+            if known is not None:
+                self._plan.learn(known.seconds)
         except BaseException:
             self._let_go()
             raise
@@ -293,9 +286,8 @@ class Monitor:
             once = observation.costs.get("twins", 0.0)
             if first:
                 self._first = observation
-                self._watch.note(forecast(observation, self._watch.instruments, self._steps()))
-        if self._budget is not None:
-            self._budget = self._budget.after(self._clock.seconds()["observing"] - before, once)
+                self._watch.note(forecast(observation, self._watch.instruments, self._plan.steps(self._end)))
+        self._plan.spend(self._clock.seconds()["observing"] - before, once)
 
     def _extras(self) -> Mapping[str, Variable]:
         """The loss, averaged over processes."""
@@ -309,47 +301,16 @@ class Monitor:
     def _tell_share(self, step: int) -> None:
         """Once it is known how long a step takes."""
         self._told = True
-        self._plan_next()
+        self._decide()
         if self._watch is not None and self._end:
-            self._watch.note(self._share(self._clock.pace(step), self._end))
+            self._watch.note(self._share(self._watch, self._clock.pace(step), self._end))
 
-    def _share(self, pace: float, end: int) -> str:
-        assert self._watch is not None
-        if self._budget is not None:
-            more = self._budget.affordable(pace, end)
-            return f"{self._budget.share:.2g} of {end:,} steps of {pace:.2g} s has room for {more} more observations."
+    def _share(self, watch: Watch, pace: float, end: int) -> str:
+        if self._plan.by_cost:
+            return self._plan.room(pace, end)
         if self._first is None:
             return f"A step takes {pace:.2g} s."
-        return share_of_run(self._first, self._watch.instruments, self._steps(), pace, end)
+        return share_of_run(self._first, watch.instruments, self._plan.steps(end), pace, end)
 
-    def _plan_next(self) -> None:
-        """All processes by the clock of the first, since each goes its own way."""
-        if self._budget is not None and self._told:
-            pace = self._clock.pace(self._step)
-            self._next = self._ranks.from_first(self._budget.next(self._step, pace, self._end))
-
-    def _steps(self) -> list[int]:
-        """At which it observes, up to the last; none where that is not known beforehand."""
-        end = self._end or 0
-        if not end or self._budget is not None:
-            return []
-        return [step for step in range(end + 1) if step in (0, end) or self._schedule(step)]
-
-    def _plan(self) -> dict[str, str | int | float]:
-        """By which whoever follows the run knows what is still to come; of a schedule that is a function, nothing."""
-        text: dict[str, str | int | float] = {"schedule": self._given} if isinstance(self._given, str) else {}
-        if self._budget is not None:
-            text = {"max_overhead": self._budget.share}
-        return {**text, **({"max_steps": self._end} if self._end else {}), **self._attributes}
-
-
-def _attributes(model: nn.Module) -> dict[str, str | int | float]:
-    """Of the part that is trained: its configuration, and how large it is, of which FSDP1 shows a process its part."""
-    parts = [part for part in model.modules() if isinstance(part, PreTrainedModel)]
-    known = next((part for part in parts if any(p.requires_grad for p in part.parameters())), next(iter(parts), None))
-    told: dict[str, str | int | float] = {}
-    if known is not None:
-        told["model_config"] = known.config.to_json_string(use_diff=False)
-    sizes = [0 if is_lazy(p) else p.numel() for p in (known or model).parameters()]
-    spread = any(type(part).__name__ == "FullyShardedDataParallel" for part in model.modules()) or 0 in sizes
-    return told if spread else {**told, "model_parameters": sum(sizes)}
+    def _decide(self) -> None:
+        self._plan.decide(self._step, self._clock.pace(self._step), self._end, self._ranks)

@@ -11,23 +11,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from torch import nn
 
+from observatory.choice import due, instruments_from, refuse_what_cannot_stand
 from observatory.measure.anatomy import Anatomy, anatomy
 from observatory.measure.answers import Answers
 from observatory.measure.asking import Questions, questions
 from observatory.measure.gathered import gathered
-from observatory.measure.instruments import find_instrument
 from observatory.measure.layout import Layout
 from observatory.measure.needs import Needs, is_out_of_memory, needs, release_memory
+from observatory.measure.on_twins import OnTwins
 from observatory.measure.ranks import ALONE, Ranks
 from observatory.measure.reading import SharedPass, Tokens
 from observatory.measure.scene import Scene, contrasts, texts
-from observatory.measure.twins import Fresh, default_count, find_scheme, twins
+from observatory.measure.twins import Fresh
 from observatory.measure.undisturbed import undisturbed
 from observatory.observation import Array, Instrument, Observation, Variable
-from observatory.schedules import crossed, parse
 from observatory.stimuli.battery import Battery, load_battery
 from observatory.stimuli.tokens import encode
 
@@ -35,10 +34,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-OF_TWINS = "_twins"
 _FEWEST_TOKENS = 64
 """At a time; with fewer than these, the memory is short for other reasons."""
-_DEFAULT = ("contrast",)
 
 
 class Observatory:
@@ -79,24 +76,17 @@ class Observatory:
         """
         self.battery = battery if isinstance(battery, Battery) else load_battery(battery)
         self.instruments = instruments_from(instruments)
-        if len({instrument.name for instrument in self.instruments}) < len(self.instruments):
-            names = ", ".join(instrument.name for instrument in self.instruments)
-            raise ValueError(f"each instrument records under its own name; got {names}")
-        _refuse_without_needs(self.instruments)
-        if twins is not None and (twins < 0 or twins == 1):
-            raise ValueError(f"twins have a spread only if there are two or more; got {twins} (0 leaves them out)")
+        refuse_what_cannot_stand(self.instruments)
         if batch_tokens < 1 or memory < 1:
             raise ValueError(f"batch_tokens and memory must be positive; got {batch_tokens} and {memory}")
         self._tokenizer = tokenizer
         self._layout = layout
-        self._twins = twins
-        self._fresh = fresh
+        self._twins = OnTwins(self.instruments, twins, fresh, layout)
         self._batch_tokens = batch_tokens
         self._memory = memory
         self._ranks = ranks
         self._tokens: dict[int | None, Tokens] = {}
         self._questions: dict[int | None, Questions] = {}
-        self._on_twins: dict[tuple[str, ...], Mapping[str, Variable]] = {}
 
     def observe(
         self,
@@ -154,7 +144,7 @@ class Observatory:
                 variables.update({f"{instrument.name}_{name}": v for name, v in instrument.measure(scene).items()})
                 costs[instrument.name] += time.perf_counter() - started
             started = time.perf_counter()
-            variables.update(self._of_twins(scene, previous, step, provenance))
+            variables.update(self._twins.of(found, self._scene_of_twin, previous, step, provenance))
             costs["twins"] = time.perf_counter() - started
         observation = Observation(
             step=step,
@@ -177,7 +167,7 @@ class Observatory:
                 len(self._ask(found.context).askings) // 2 if any(one.rules() for one in self.instruments) else 0,
                 batch_tokens=self._batch_tokens,
                 memory=self._memory,
-                twins=self._twins != 0,
+                twins=self._twins.wanted,
             )
 
     def since(self, previous: Observation | None, observation: Observation) -> Observation:
@@ -222,53 +212,8 @@ class Observatory:
             memory=self._memory,
         )
 
-    def _of_twins(
-        self, scene: Scene, previous: Observation | None, step: int, provenance: Mapping[str, str]
-    ) -> Mapping[str, Variable]:
-        """Measured once: what an earlier observation of this architecture and battery has of them is taken over."""
-        key = tuple(provenance.values())
-        if previous is not None and previous.provenance == provenance:
-            earlier = {n: v for n, v in previous.variables.items() if n.endswith(OF_TWINS)}
-            if earlier:
-                self._on_twins.setdefault(key, earlier)
-        if not self._on_twins.get(key):
-            self._on_twins[key] = self._measure_twins(scene, step, told=key in self._on_twins)
-        return self._on_twins[key]
-
-    def _measure_twins(self, scene: Scene, step: int, told: bool) -> Mapping[str, Variable]:
-        instruments = [one for one in self.instruments if type(one).on_twin is not Instrument.on_twin]
-        body = scene.anatomy.body
-        count = default_count(body) if self._twins is None else self._twins
-        if not instruments or not count:
-            return {}
-        scheme = find_scheme(scene.anatomy.whole, step, self._fresh, self._layout)
-        if scheme is None:
-            if not told:
-                warnings.warn(
-                    f"{type(body).__name__} has adapters, or is not of transformers, and first seen at step {step}: "
-                    f"no re-initialised twins of it can be made and no verdict can be given; pass fresh=, which makes "
-                    f"the model anew",
-                    stacklevel=4,
-                )
-            return {}
-        measured: list[dict[str, Variable]] = []
-        for twin in twins(scene.anatomy, scheme, count):
-            seen = self._scene(twin.whole, twin, instruments, {})
-            measured.append(
-                {
-                    f"{instrument.name}_{name}{OF_TWINS}": variable
-                    for instrument in instruments
-                    for name, variable in instrument.on_twin(seen).items()
-                }
-            )
-        return {
-            name: Variable(
-                ("twin", *variable.dims),
-                np.stack([one[name].values for one in measured]),
-                {**variable.attrs, "twins": scheme.name},
-            )
-            for name, variable in measured[0].items()
-        }
+    def _scene_of_twin(self, twin: Anatomy, instruments: Sequence[Instrument]) -> Scene:
+        return self._scene(twin.whole, twin, instruments, {})
 
     def _encode(self, context: int | None) -> Tokens:
         if context not in self._tokens:
@@ -295,36 +240,6 @@ class Observatory:
             "dtype": str(next(found.body.parameters()).dtype).removeprefix("torch."),
             "settings": "; ".join(repr(instrument) for instrument in self.instruments),
         }
-
-
-def instruments_from(chosen: Sequence[Instrument | str] | None) -> tuple[Instrument, ...]:
-    """Those that are named or given, the default ones where none are."""
-    return tuple(
-        find_instrument(one) if isinstance(one, str) else one for one in (_DEFAULT if chosen is None else chosen)
-    )
-
-
-def due(instruments: Sequence[Instrument], after: int, step: int, last: bool) -> list[Instrument]:
-    """Those to be measured at a step, where the one observed before it was `after`."""
-    names = {
-        one.name for one in instruments if last or one.schedule is None or crossed(parse(one.schedule), after, step)
-    }
-    for one in reversed(instruments):  # what an instrument needs stands before it
-        if one.name in names:
-            names.update(one.needs())
-    return [one for one in instruments if one.name in names]
-
-
-def _refuse_without_needs(instruments: Sequence[Instrument]) -> None:
-    before: list[str] = []
-    for instrument in instruments:
-        for need in instrument.needs():
-            if need not in before:
-                raise ValueError(
-                    f"{instrument.name} goes on from what {need} measures, which must stand before it; before it stand "
-                    f"{', '.join(before) or 'none'}"
-                )
-        before.append(instrument.name)
 
 
 def _digest(content: object) -> str:

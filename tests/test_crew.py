@@ -18,8 +18,8 @@ import pytest
 from saved import BATTERY, TWINS, Awkward, Failing, Telling, assert_same, folders, replayed, slow
 
 from observatory import Recorder, open_logbook
+from observatory.choice import instruments_from
 from observatory.observation import Gap, Observation
-from observatory.observe import instruments_from
 from observatory.replay.bench import Job, Settings
 from observatory.replay.checkpoints import find_checkpoints
 from observatory.replay.crew import Crew, of_several

@@ -13,11 +13,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 STOREYS = [
-    {"observation", "schedules", "spacing", "clock"},
+    {"observation", "schedules", "spacing", "clock", "model_facts"},
     {"stimuli"},
     {"measure"},
+    {"choice"},
     {"observe", "record"},
-    {"watch", "forecast"},
+    {"watch", "forecast", "plan"},
     {"monitor"},
     {"replay", "review"},
     {"publish"},

@@ -34,7 +34,7 @@ from transformers import PreTrainedModel
 
 from observatory import Monitor, Observatory, open_logbook
 from observatory.measure.anatomy import anatomy
-from observatory.monitor import _attributes
+from observatory.model_facts import facts
 from observatory.observation import Observation
 
 pytestmark = [
@@ -243,7 +243,7 @@ def test_what_is_said_of_the_run_is_of_the_model_that_is_trained() -> None:
     model = Distilling()
     student = model.student
     assert isinstance(student, PreTrainedModel)
-    told = _attributes(model)
+    told = facts(model)
     assert told["model_config"] == student.config.to_json_string(use_diff=False)
     assert told["model_parameters"] == sum(p.numel() for p in student.parameters())
 

@@ -21,11 +21,11 @@ from test_undisturbed import trained, unchanged
 from torch import Tensor, nn
 
 from observatory import Observatory
+from observatory.choice import due
 from observatory.measure.instruments import Circuits, Competence, ContrastLocalizer, Lesions
 from observatory.measure.matched import layer_matched
 from observatory.measure.scene import Scene
 from observatory.observation import Instrument, Observation, Variable
-from observatory.observe import due
 from observatory.stimuli.battery import Battery, Pair, Task
 
 MODELS: dict[str, tuple[Callable[[], nn.Module], str, str, str]] = {

@@ -12,9 +12,11 @@ from pathlib import Path
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from observatory.choice import due, instruments_from
 from observatory.forecast import forecast
+from observatory.measure.on_twins import OF_TWINS
 from observatory.observation import Gap, Instrument, Observation, Recorder
-from observatory.observe import OF_TWINS, Observatory, due, instruments_from
+from observatory.observe import Observatory
 from observatory.record.logbook import Logbook
 from observatory.replay.bench import Foreign, Job, Settings
 from observatory.replay.checkpoints import find_checkpoints
