@@ -37,9 +37,9 @@ from observatory.stimuli.tokens import encode
 
 SHARE = ContrastLocalizer().share
 TABLES = ["forward", "localization", "memory"]
-ITEMS_FORWARD = {"smollm2-135m": 8}
+ITEMS_FORWARD = {"pythia-160m": 8, "smollm2-135m": 8}
 """Items a family in the first table, where all of them would take many minutes."""
-ITEMS_LOCALIZATION = {"smollm2-135m": 4}
+ITEMS_LOCALIZATION = {"pythia-160m": 4, "smollm2-135m": 4}
 """Items a family in the second table; 8 for the others."""
 
 

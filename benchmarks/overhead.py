@@ -13,14 +13,13 @@ from functools import partial
 
 import torch
 from contrast import turn
-from subjects import Subject, battery, pythia
+from subjects import SUBJECTS, Subject, battery, pythia
 from torch import nn
 
 from observatory import Observatory
 from observatory.schedules import logarithmic
 from observatory.stimuli.battery import Battery
 
-SHAPES = {"pythia-14m": (128, 4, 6), "pythia-70m": (512, 8, 6), "pythia-160m": (768, 12, 12)}
 STEPS, TOKENS = 10_000, 65_536
 LENGTH = 512
 GROWTH: dict[str, Sequence[tuple[str, tuple[int, int, int], int, int]]] = {
@@ -33,10 +32,12 @@ GROWTH: dict[str, Sequence[tuple[str, tuple[int, int, int], int, int]]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="+", default=["pythia-14m", "pythia-70m"], choices=SHAPES)
+    parser.add_argument("--models", nargs="+", default=["pythia-14m", "pythia-70m"], choices=SUBJECTS)
     parser.add_argument("--tables", nargs="+", default=["run", "growth"], choices=["run", "growth"])
     parser.add_argument("--micro", type=int, default=4, help="sequences of 512 tokens in a micro-batch")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--items", type=int, help="of a family; all unless given")
+    parser.add_argument("--twins", type=int, default=16)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--threads", type=int, default=1)
@@ -46,7 +47,7 @@ def main() -> None:
         print("| model | observation | twins, once | step | observations | share of the run |")
         print("|---|---|---|---|---|---|")
         for name in given.models:
-            print(run(name, pythia(*SHAPES[name]), given), flush=True)
+            print(run(name, SUBJECTS[name](), given), flush=True)
     if "growth" in given.tables:
         print("\n| | observation with nulls | over the first |\n|---|---|---|")
         for cases in GROWTH.values():
@@ -55,7 +56,7 @@ def main() -> None:
 
 def run(name: str, subject: Subject, given: argparse.Namespace) -> str:
     model = subject.model.to(given.device, getattr(torch, given.dtype)).train()
-    observatory = Observatory(subject.tokenizer, twins=16)
+    observatory = Observatory(subject.tokenizer, battery=battery(given.items), twins=given.twins)
     first = observatory.observe(model, 0)
     step = training_step(model, given.micro, given.device)
     step()  # the optimizer makes its state
@@ -71,12 +72,12 @@ def run(name: str, subject: Subject, given: argparse.Namespace) -> str:
     count = sum(due(one) for one in range(STEPS)) + 1
     once = first.costs["twins"]
     share = (count * observation + once) / (STEPS * whole)
-    return f"| {name} shape | {observation:.2f} s | {once:.0f} s | {whole:.2f} s | {count} | {share:.3%} |"
+    return f"| {name} | {observation:.2f} s | {once:.0f} s | {whole:.2f} s | {count} | {share:.3%} |"
 
 
 def training_step(model: nn.Module, micro: int, device: str) -> Callable[[], None]:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    ids = torch.randint(0, 50_000, (micro, LENGTH), device=device)
+    ids = torch.randint(0, 49_000, (micro, LENGTH), device=device)
 
     def step() -> None:
         model(input_ids=ids, labels=ids).loss.backward()

@@ -7,6 +7,7 @@ import importlib.metadata
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -78,9 +79,10 @@ def _from_gguf(weights: Path) -> Subject:
     return Subject(model, tokenizer)
 
 
+SHAPES = {"pythia-14m": (128, 4, 6), "pythia-70m": (512, 8, 6), "pythia-160m": (768, 12, 12)}
+"""Width, heads and layers."""
 SUBJECTS: dict[str, Callable[[], Subject]] = {
-    "pythia-14m": lambda: pythia(128, 4),
-    "pythia-70m": lambda: pythia(512, 8),
+    **{name: partial(pythia, *shape) for name, shape in SHAPES.items()},
     "smollm2-135m": smollm2,
 }
 
