@@ -76,9 +76,9 @@ def _odd_last(where: Path, kind: str, triplets: Array, odd: Array) -> Array:
 
 def _npz(path: Path) -> Arrays:
     try:
-        with np.load(path, allow_pickle=False) as opened:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as opened:
             arrays = {name: opened[name] for name in opened.files}
-    except (ValueError, OSError, EOFError, KeyError, AttributeError, BadZipFile, BadDeflate) as error:
+    except (ValueError, OSError, EOFError, KeyError, TypeError, BadZipFile, BadDeflate) as error:
         raise ValueError(
             f"{path} cannot be read as an NPZ file of plain arrays ({error}); texts are saved as "
             f"np.array(texts, dtype=str), and nothing that needs pickle is read"
