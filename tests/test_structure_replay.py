@@ -14,7 +14,7 @@ from observatory.replay.engine import replay
 
 pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training:UserWarning")
 
-NAMES = ["attention", "induction", "depth"]
+NAMES = ["attention", "induction", "depth", "modules"]
 
 
 def test_they_are_the_same_live_and_replayed_and_training_does_not_notice(tmp_path: Path) -> None:
