@@ -65,6 +65,8 @@ def main(arguments: list[str] | None = None) -> None:
             auto_cli(_COMMANDS, args=arguments, prog="observatory", description=observatory.__doc__)
     except (ValueError, OSError, ModuleNotFoundError) as error:
         raise SystemExit(f"observatory: {_told(error)}") from error
+    except OverflowError as error:  # of jsonargparse, and then of what a file holds
+        raise SystemExit(f"observatory: a number is too large to be computed with ({_told(error)})") from error
 
 
 def _with_values(arguments: list[str]) -> list[str]:

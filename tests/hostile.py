@@ -410,8 +410,6 @@ class Kind(NamedTuple):
     """Is given a copy of that folder."""
     commands: tuple[str, ...]
     """In the copy; what they write goes into `out`."""
-    models: bool = False
-    """Whether they take models, and with them imports that make a fork cost five times as much."""
 
 
 def at(name: str, spoiler: Callable[[Path, Chance], None]) -> Callable[[Path, Chance], None]:
@@ -462,9 +460,9 @@ KINDS: dict[str, Kind] = {
     "lesions, arrays": Kind("lesions", at("log.h5", spoil_arrays), ("lesions log.h5",)),
     "journal": Kind("verdict", both(sometimes_without_product, at("*.journal", spoil_journal)), WRITING),
     "battery": Kind("battery", at("*.json", spoil_text), ("battery show --battery .", "battery audit --battery .")),
-    "safetensors": Kind("safetensors", spoil_checkpoint, ("doctor .", "doctor . --quick true", REPLAY), models=True),
-    "pickles": Kind("pickles", spoil_checkpoint, ("doctor .", "doctor . --quick true", REPLAY), models=True),
-    "configuration": Kind("configs", spoil_all_yaml, CONFIGURED, models=True),
+    "safetensors": Kind("safetensors", spoil_checkpoint, ("doctor .", "doctor . --quick true", REPLAY)),
+    "pickles": Kind("pickles", spoil_checkpoint, ("doctor .", "doctor . --quick true", REPLAY)),
+    "configuration": Kind("configs", spoil_all_yaml, CONFIGURED),
     "results": Kind("results", at("*.json", spoil_text), ("import out/o.h5 .", "import out/o.h5 step1000.json")),
     "matrix": Kind("overlap", at("*.csv", spoil_csv), ("overlap matrix.csv --formats formats.csv",)),
 }

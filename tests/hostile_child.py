@@ -1,7 +1,8 @@
-"""A process that runs commands of ours on whatever it is given: forks, on each line read, a child for one of them.
+"""A process that runs commands of ours on whatever it is given, many in one life, as a notebook would.
 
 Run as a script. A line is a JSON list, the folder to work in and the arguments of a command; the answer is a JSON list
-of how it ended and what it said. A child may take so many seconds, and so much memory beyond what it starts with.
+of how it ended and what it said. One command may take so many seconds, and whoever runs them so much memory beyond
+what it starts with: a child, and when it dies of one or has run so many, another one goes on.
 """
 
 from __future__ import annotations
@@ -12,18 +13,20 @@ import os
 import resource
 import signal
 import sys
-import tempfile
 import traceback
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from observatory.cli import main
 
 SECONDS, MEMORY, DISK = 60, 3 * 2**30, 2**28
+LIFE = 200
+"""Commands of one child."""
+OVER = 3
+"""The exit status of a child that nobody asks any more."""
 
 
 def run(arguments: list[str]) -> tuple[str, str]:
@@ -43,7 +46,22 @@ def run(arguments: list[str]) -> tuple[str, str]:
     return "fine", out.getvalue()[:1000]
 
 
-def child(folder: str, arguments: list[str], answer: Path) -> None:
+def held(folder: str) -> list[str]:
+    """Files in this folder that this process has open."""
+    links = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+    return [name for link in links if os.path.lexists(link) and (name := os.readlink(link)).startswith(folder)]
+
+
+def left_open(folder: str) -> list[str]:
+    """What a command that has ended still holds, and with it perhaps a lock."""
+    if held(folder):
+        gc.collect()
+    return held(folder)
+
+
+def serve() -> int:
+    """In a child: commands one after another, with nothing left of standard input and output but for the answers."""
+    asked, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     quiet = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(quiet, descriptor)
@@ -51,16 +69,39 @@ def child(folder: str, arguments: list[str], answer: Path) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY,) * 2)
     resource.setrlimit(resource.RLIMIT_FSIZE, (DISK, DISK))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.alarm(SECONDS)
-    os.chdir(folder)
-    answer.write_text(json.dumps(run(arguments)))
+    for _ in range(LIFE):
+        if not (line := asked.readline()):
+            return OVER
+        folder, arguments = json.loads(line)
+        os.chdir(folder)
+        signal.alarm(SECONDS)
+        ended, words = run(arguments)
+        signal.alarm(0)
+        if kept := left_open(folder):
+            ended, words = "left open", f"{kept} ({words})"
+        answers.write(json.dumps((ended, words)) + "\n")
+        answers.flush()
+    return 0
 
 
-def ended(status: int, answer: Path) -> Any:
-    if os.WIFSIGNALED(status):
-        name = signal.Signals(os.WTERMSIG(status)).name
-        return ("hang", f"{SECONDS} s") if name == "SIGALRM" else ("crash", name)
-    return json.loads(answer.read_text()) if answer.exists() else ("crash", "no answer")
+def child() -> int:
+    """The exit status of one that has lived its life; an answer on behalf of one that has not."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            status = serve()
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    if code in (0, OVER):
+        return code
+    name = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+    answer = ("hang", f"{SECONDS} s") if name == "SIGALRM" else ("crash", name)
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+    return 0
 
 
 if __name__ == "__main__":
@@ -73,17 +114,5 @@ if __name__ == "__main__":
     gc.freeze()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    with tempfile.TemporaryDirectory() as name:
-        for line in sys.stdin:
-            answer = Path(name, "answer")
-            answer.unlink(missing_ok=True)
-            folder, arguments = json.loads(line)
-            pid = os.fork()
-            if pid == 0:
-                try:
-                    child(folder, arguments, answer)
-                finally:
-                    os._exit(0)
-            _, status = os.waitpid(pid, 0)
-            sys.stdout.write(json.dumps(ended(status, answer)) + "\n")
-            sys.stdout.flush()
+    while child() != OVER:
+        pass

@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +34,8 @@ from observatory.record.header import Header
 from observatory.record.identity import DamagedLogbook
 from observatory.record.journal import Frame, Journal
 from observatory.record.payload import join
+from observatory.replay.checkpoints import find_checkpoints
+from observatory.replay.doctor import examine_quickly
 from observatory.stimuli.tokenizer import load_tokenizer
 
 EXAMPLES = int(os.environ.get("HOSTILE", "200"))
@@ -46,21 +47,19 @@ WEIGHTS = {"logbook, bytes": 5, "logbook, arrays": 2, "journal": 4, "battery": 4
 
 @dataclass
 class Hostility:
-    """Processes with everything imported that fork a command on request, and a folder that it must not leave."""
+    """A process with everything imported that runs commands on request, and a folder that they must not leave."""
 
     home: Path
     sandbox: Path
-    processes: dict[bool, subprocess.Popen[str]]
-    """With models, and without."""
+    process: subprocess.Popen[str]
     counts: Counter[str] = field(default_factory=Counter)
 
-    def call(self, folder: Path, command: str, models: bool) -> tuple[str, str]:
-        process = self.processes[models]
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps([str(folder), command.split()]) + "\n")
-        process.stdin.flush()
-        ended, words = json.loads(process.stdout.readline())
+    def call(self, folder: Path, command: str) -> tuple[str, str]:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps([str(folder), command.split()]) + "\n")
+        self.process.stdin.flush()
+        ended, words = json.loads(self.process.stdout.readline())
         return ended, words
 
 
@@ -72,26 +71,22 @@ def hostility(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostility]:
         shutil.copytree(home, place, dirs_exist_ok=True)
         (place / "verdict").rename(place / "whole")
     shutil.copytree(home / "verdict", warm / "verdict")
-    with ExitStack() as processes:
-        started: dict[bool, subprocess.Popen[str]] = {}
-        for models in (False, True):
-            kinds = [kind for kind in KINDS.values() if kind.models == models]
-            lines = [(str(warm / kind.folder), command.split()) for kind in kinds for command in kind.commands]
-            (warm / f"commands-{models}").write_text("\n".join(json.dumps(line) for line in lines))
-            started[models] = subprocess.Popen(
-                [sys.executable, str(script), str(warm / f"commands-{models}")],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                cwd=script.parent,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-            )
-            processes.enter_context(started[models])  # which closes its input first, and that ends it
-        for process in started.values():
-            assert process.stdout is not None
-            assert "ready\n" in iter(process.stdout.readline, "")
-        yield Hostility(home, sandbox, started)
+    lines = [(str(warm / kind.folder), command.split()) for kind in KINDS.values() for command in kind.commands]
+    (warm / "commands").write_text("\n".join(json.dumps(line) for line in lines))
+    with subprocess.Popen(
+        [sys.executable, str(script), str(warm / "commands")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=script.parent,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    ) as process:
+        assert process.stdout is not None
+        assert "ready\n" in iter(process.stdout.readline, "")
+        yield Hostility(home, sandbox, process)
+        assert process.stdin is not None
+        process.stdin.close()  # which ends it
 
 
 def inside(folder: Path, *but: str) -> dict[str, bytes | None]:
@@ -124,7 +119,7 @@ def attempt(hostility: Hostility, name: str, number: int) -> str:
     command = chance.choice(kind.commands)
     writes = ("log.h5", "log.h5.journal", "log.h5.lock") if command.startswith("import") else ()
     before = inside(work, "out", *writes)
-    ended, words = hostility.call(work, command, kind.models)
+    ended, words = hostility.call(work, command)
     hostility.counts[f"{name}: {ended}"] += 1
     wrong = fault(ended, words)
     after = inside(work, "out", *writes)
@@ -292,3 +287,30 @@ def test_a_configuration_in_which_transformers_chokes_is_told_as_one(tmp_path: P
         ValueError, match=r"holds a tokenizer that cannot be loaded .*attention_dropout.*; save it anew$"
     ):
         load_tokenizer(tmp_path)
+
+
+def test_a_number_beyond_all_that_can_be_computed_is_told_as_one(path: Path) -> None:
+    """jsonargparse ended in an OverflowError, of the command line and of a configuration alike."""
+    words = told(["emergence", str(path), "--alpha", "9" * 400])
+    assert words.startswith("observatory: a number is too large to be computed with")
+
+
+@pytest.mark.parametrize("content", ["[" * 200_000, '{"model": {"merges": [1, null]}}', '{"model": {"merges": 7}}'])
+def test_a_tokenizer_of_json_that_no_tokenizer_writes_is_another_one(tmp_path: Path, content: str) -> None:
+    """The doctor ended in a RecursionError or a TypeError of its own."""
+    for step in (0, 1, 2):
+        (folder := tmp_path / f"step{step}").mkdir()
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").write_bytes(b"")
+        (folder / "tokenizer.json").write_text(content if step == 2 else "{}")
+    told = [one.steps for one in examine_quickly(find_checkpoints(tmp_path)) if one.text.startswith("tokenizer.json")]
+    assert told == [(2,)]
+
+
+@pytest.mark.parametrize("content", ["[" * 200_000, '{"step": 1e999, "tokens": 0}', "[1]"])
+def test_progress_that_cannot_be_read_leaves_a_checkpoint_one(tmp_path: Path, content: str) -> None:
+    """A step beyond all numbers ended in an OverflowError."""
+    (folder := tmp_path / "step7").mkdir()
+    (folder / "model.safetensors").write_bytes(b"")
+    (folder / "progress.json").write_text(content)
+    assert [one.step for one in find_checkpoints(tmp_path)] == [7]

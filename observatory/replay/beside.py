@@ -98,17 +98,17 @@ def _meaning(content: bytes) -> str:
     """Alike for JSON that is laid out otherwise, and for merges written as pairs or as lines."""
     try:
         found = json.loads(content)
-    except ValueError:
+        if isinstance(found, dict) and isinstance(model := found.get("model"), dict):
+            for passing in ("truncation", "padding"):  # set by whoever used it last
+                found.pop(passing, None)
+            model["merges"] = [pair if isinstance(pair, str) else " ".join(pair) for pair in model.get("merges") or ()]
+        return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+    except (ValueError, TypeError, RecursionError):
         return hashlib.sha256(content).hexdigest()
-    if isinstance(found, dict) and isinstance(model := found.get("model"), dict):
-        for passing in ("truncation", "padding"):  # set by whoever used it last
-            found.pop(passing, None)
-        model["merges"] = [pair if isinstance(pair, str) else " ".join(pair) for pair in model.get("merges") or ()]
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 
 def _json(file: Path) -> Any:
     try:
         return json.loads(file.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None

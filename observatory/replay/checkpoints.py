@@ -155,5 +155,5 @@ def _progress(path: Path) -> dict[str, Any]:
             (path / _TRAINER_FILE).read_text()
         )  # of transformers, which counts tokens where it is told to
         return {"step": int(found["global_step"]), "tokens": int(found.get("num_input_tokens_seen") or 0)}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}

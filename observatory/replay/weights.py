@@ -146,7 +146,7 @@ def _safetensors(file: Path) -> Iterator[Any]:
 def _shards(index: Path) -> list[str]:
     try:
         return [str(shard) for shard in json.loads(index.read_text())["weight_map"].values()]
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{index} is not an index of shards: {_first_line(error)}") from error
 
 

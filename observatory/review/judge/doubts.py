@@ -13,5 +13,5 @@ def doubts(logbook: xr.Dataset) -> list[dict[str, Any]]:
     try:
         found: list[dict[str, Any]] = json.loads(str(logbook.attrs.get("doctor", "[]")))
         return [one for one in found if one["severity"] != "note"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return []

@@ -40,6 +40,8 @@ def entry(line: str, where: str) -> Mapping[str, Any]:
         value = json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"{where} is not valid JSON: {error.msg}.") from error
+    except RecursionError as error:
+        raise ValueError(f"{where} is nested too deeply to be read.") from error
     if not isinstance(value, Mapping):
         raise ValueError(f"{where} should be an object, but is {brief(value)}.")
     for field in FIELDS:
