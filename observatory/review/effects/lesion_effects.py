@@ -86,6 +86,15 @@ def lesion_effects(
     )
 
 
+def drawn_effects(looked: xr.Dataset, measure: str, name: str = "lesions", draws: int = _DRAWS) -> tuple[Array, Array]:
+    """(step, lesioned, domain) against matched masks, and what other templates and masks give: (step, draw, ...)."""
+    domains = [str(domain) for domain in looked["lesioned"].values]
+    found = [
+        _Step(looked.isel(step=place), name, domains, draws).drawn(measure) for place in range(looked.sizes["step"])
+    ]
+    return np.stack([effect for effect, _ in found]), np.stack([drawn for _, drawn in found])
+
+
 def holm(p: Array) -> Array:
     """p-values corrected for their number by Holm's method; those that are missing are not counted."""
     corrected = np.full(p.shape, np.nan)
@@ -143,6 +152,12 @@ class _Step:
             },
             coords={"against": list(AGAINST), "lesioned": self.domains, "domain": self.domains},
         )
+
+    def drawn(self, measure: str) -> tuple[Array, Array]:
+        """Effects against matched masks, and resampled ones."""
+        intact, lesioned, matched, random, resampled = self._scores(measure)
+        matched = matched if matched.shape[-2] > 1 else np.full(matched.shape, np.nan)
+        return _against(intact, lesioned, matched.mean(-2), random.mean(0))[0], _against(*resampled)[:, 0]
 
     def _scores(self, measure: str) -> tuple[Array, Array, Array, Array, tuple[Array, Array, Array, Array]]:
         """Intact, with regions replaced, with matched masks and with random ones: higher is better; and resampled."""
