@@ -87,8 +87,7 @@ def test_the_noise_of_a_number_a_step_is_judged_by_its_neighbours(logbook: xr.Da
     logbook["train_loss"] = ("step", 5.0 + noise)
     errors = series(logbook, "train_loss").errors
     assert errors is not None
-    assert len(set(errors.tolist())) == 1
-    assert 0.1 < errors[0] < 0.35
+    assert 0.1 < errors.min() <= np.median(errors) < 0.35
     logbook["train_loss"][2:] = np.nan  # two observations have no neighbour on both sides
     assert series(logbook, "train_loss").errors is None
 

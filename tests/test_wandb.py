@@ -392,6 +392,8 @@ def test_what_is_told_of_a_domain_grows_less_with_their_number(domains: int) -> 
     told = left_out(domains).partition("only ")[2].partition(" is shown")[0].split(", ") if left_out(domains) else []
     count = len([name for name in told if name]) if left_out(domains) else len(BY_DOMAIN)
     assert count * domains + 10 <= MOST
+    assert (count == len(BY_DOMAIN)) == (domains < 4)
+    assert domains > 10 or count >= 5
 
 
 def test_names_from_a_data_file_are_made_harmless(tmp_path: Path) -> None:

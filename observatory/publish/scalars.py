@@ -13,7 +13,9 @@ from scipy import stats
 
 from observatory.observation import Array, Observation
 from observatory.review.effects.competence import competence, no_competence
+from observatory.review.effects.headlines import headline_names
 from observatory.review.effects.lesion_effects import lesion_effects, no_lesions
+from observatory.review.effects.series import error_of
 from observatory.review.sharing.circuit_record import Choice, circuit_record, no_circuits
 from observatory.review.sharing.overlap import contrast, means
 from observatory.review.sharing.sharing_verdict import too_few
@@ -36,9 +38,12 @@ BY_DOMAIN = {
     "index_elsewhere": "E with the other pooling",
 }
 """What is told of every domain, the most useful first: with more domains, less of it."""
-_OWN = 3
-"""Numbers of other instruments or the trainer's, such as the training loss."""
-_GENERAL = 7 + _OWN
+_GENERAL = 7
+_BESIDE, _LEAST_BESIDE = 17, 3
+"""Numbers a step of other instruments or the trainer's: for so many room is kept before less is told of each domain,
+and for so many in any case."""
+_LEAST_TOLD = 5
+_LOSS = "train_loss"
 _SPACE, _POOLING = "mlp", "mean"
 _LONGEST = 40
 
@@ -74,14 +79,26 @@ def observed(observation: Observation) -> xr.Dataset:
     return one.assign_coords(seconds=("step", [observation.seconds]))
 
 
-def left_out(domains: int) -> str:
-    """What there is no room for with so many domains; empty where all is told."""
-    told = _told(domains)
-    untold = [what for what in BY_DOMAIN if what not in told]
-    if not untold:
-        return ""
+def left_out(domains: int, numbers: Sequence[str] = ()) -> str:
+    """What there is no room for with so many domains, and of such `numbers_beside`; empty where all is told."""
+    told, unseen = _told(domains), list(numbers[_room(domains) :])
     shown = f"only {', '.join(told)}" if told else "nothing"
-    return f"{domains} domains: {shown} is shown of each, to stay within {MOST} charts; the logbook has the rest"
+    parts = [f"{domains} domains: {shown} is shown of each"] if len(told) < len(BY_DOMAIN) else []
+    if unseen:
+        parts.append(f"{', '.join(unseen)} {'is' if len(unseen) == 1 else 'are'} not shown")
+    return f"{'; '.join(parts)}, to stay within {MOST} charts; the logbook has the rest" if parts else ""
+
+
+def numbers_beside(logbook: xr.Dataset) -> list[str]:
+    """Numbers a step, the most useful first; what is only the error of another is seen in figures."""
+    numbers = sorted(str(name) for name, one in logbook.data_vars.items() if one.dims == ("step",))
+    first = headline_names(logbook)
+    errors = {error_of(logbook, name) for name in first}
+    return [
+        *(name for name in numbers if name == _LOSS),
+        *(name for name in first if name != _LOSS),
+        *(name for name in numbers if name not in (_LOSS, *first, *errors)),
+    ]
 
 
 def domain_names(domains: Sequence[str]) -> dict[str, str]:
@@ -102,7 +119,14 @@ def domain_names(domains: Sequence[str]) -> dict[str, str]:
 
 def _told(domains: int) -> list[str]:
     """Whatever was measured: what is told must not change from one observation to the next."""
-    return list(BY_DOMAIN)[: (MOST - _GENERAL) // max(domains, 1)]
+    left = MOST - _GENERAL
+    count = max(min(_LEAST_TOLD, (left - _LEAST_BESIDE) // max(domains, 1)), (left - _BESIDE) // max(domains, 1))
+    return list(BY_DOMAIN)[:count]
+
+
+def _room(domains: int) -> int:
+    """For numbers of no domain."""
+    return MOST - _GENERAL - domains * len(_told(domains))
 
 
 def _domains(logbook: xr.Dataset) -> list[str]:
@@ -110,8 +134,8 @@ def _domains(logbook: xr.Dataset) -> list[str]:
 
 
 def _general(logbook: xr.Dataset) -> dict[str, float]:
-    own = sorted(str(name) for name, one in logbook.data_vars.items() if one.dims == ("step",))
-    kept = {name: float(logbook[name].item()) for name in own[:_OWN] if _recorded(logbook, name)}
+    own = numbers_beside(logbook)[: _room(len(_domains(logbook)))]
+    kept = {name: float(logbook[name].item()) for name in own if _recorded(logbook, name)}
     named = {key: kept[name] for name, key in domain_names(list(kept)).items()}
     seconds = {"seconds": float(logbook["seconds"].item())} if "seconds" in logbook.coords else {}
     return {**named, **seconds, **_overlap(logbook)}

@@ -16,7 +16,7 @@ import xarray as xr
 from observatory.publish.allowance import Allowance
 from observatory.publish.destination import Destination, Told
 from observatory.publish.judgement import Judgement, judge
-from observatory.publish.scalars import Row, left_out, row
+from observatory.publish.scalars import MOST, Row, left_out, numbers_beside, row
 from observatory.record.reader import open_logbook
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ class Session:
         self._judging, self._drawing = Allowance(judging, _GUESSES[0], clock), Allowance(drawing, _GUESSES[1], clock)
         self._held = -inf
         self._told: set[int] = set()
+        self._named: set[str] = set()
         self._emerged: set[str] = set()
         self._last: Row | None = None
         self._kept = 1
@@ -56,7 +57,7 @@ class Session:
         if self._path is None:
             return {}
         with open_logbook(self._path) as logbook:
-            if reason := left_out(logbook.sizes.get("domain", 0)):
+            if reason := left_out(logbook.sizes.get("domain", 0), numbers_beside(logbook)):
                 logger.warning("%s", reason)
             held = self._destination.holds(logbook.attrs)
             earlier = logbook.isel(step=np.flatnonzero(logbook["step"].values != but)) if "step" in logbook else None
@@ -105,14 +106,21 @@ class Session:
 
     def _send(self, told: Told) -> None:
         """Numbers that are there already are not sent again."""
+        within = self._within_limit(told.row.scalars)
         known = told.row.step in self._told or told.row.step <= self._held
         self._told.add(told.row.step)
         if self._last is None or told.row.step >= self._last.step:
             self._last = told.row
         if known and told.judged is None and not told.figures:
             return
-        scalars = {} if known else told.row.scalars
-        self._destination.tell(replace(told, row=replace(told.row, scalars=scalars)))
+        self._destination.tell(replace(told, row=replace(told.row, scalars={} if known else within)))
+
+    def _within_limit(self, scalars: Mapping[str, float]) -> Mapping[str, float]:
+        """Whatever an instrument that is measured seldom brings, there are never more names than charts."""
+        for name in scalars:
+            if name not in self._named and len(self._named) < MOST:
+                self._named.add(name)
+        return {name: value for name, value in scalars.items() if name in self._named}
 
     def _announce(self, judged: Judgement | None) -> None:
         for domain, sentence in (judged.emerged if judged else {}).items():

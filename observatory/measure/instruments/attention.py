@@ -17,8 +17,8 @@ from observatory.observation import Array, Instrument, Variable
 from observatory.stimuli.tokens import Ids
 
 _HEADLINES = {
-    "sink_share": "attention sinks (share of heads)",
-    "strongest_induction": "strongest induction head (attention)",
+    "sink_share": "attention sinks (share)",
+    "strongest_induction": "best induction head",
 }
 _LEAST = 5
 """Tokens: the first, and two twice."""

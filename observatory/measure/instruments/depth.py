@@ -146,7 +146,7 @@ def _best(scene: Scene, accuracy: Float[Tensor, "pooling domain layer"]) -> Vari
     told = [place for place, rows in enumerate(_owners(scene).values()) if len(rows) > 1]
     best = accuracy[POOLINGS.index("mean"), told].amax(-1).mean()
     meaning = "share of pairs told right in a domain's best layer, mean over domains, with mean pooling"
-    return Variable((), best.float().numpy(), {"long_name": meaning, "headline": "domains read by a probe (share)"})
+    return Variable((), best.float().numpy(), {"long_name": meaning, "headline": "read by a probe (share)"})
 
 
 def _half_of_families(

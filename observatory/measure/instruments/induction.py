@@ -57,7 +57,7 @@ class Induction(Instrument):
         loss = losses(scene.anatomy, twice, scene.batch_tokens).reshape(-1, 2, period)
         drop = (loss[:, 0] - loss[:, 1])[:, 1:].mean(-1)  # the first token shown again cannot be foreseen
         nats = {"units": "nats/token"}
-        score = {"headline": "induction (nats)", "error": "score_error", **nats}
+        score = {"headline": "induction from loss (nats)", "error": "score_error", **nats}
         error = drop.std() / len(drop) ** 0.5
         return {
             "loss": Variable(
@@ -109,7 +109,7 @@ class Induction(Instrument):
             "in_context_score": Variable(
                 (),
                 gained.nanmean().numpy(),
-                {"long_name": "the same, mean over domains", "headline": "worth of a long context (nats)", **attrs},
+                {"long_name": "the same, mean over domains", "headline": "long less short context (nats)", **attrs},
             ),
         }
 

@@ -55,7 +55,7 @@ class Pruning(Instrument):
                 np.array(removed, np.float32),
                 {
                     "long_name": f"share of the weights that can go before the loss rises by {100 * self.rise:g}%",
-                    "headline": "weights that can go (share)",
+                    "headline": "prunable weights (share)",
                 },
             ),
             "removed_by_layer": Variable(

@@ -53,7 +53,7 @@ class Rank(Instrument):
             {
                 "long_name": "participation ratio of the residual stream, mean over layers",
                 "units": "directions",
-                "headline": "rank of the residual stream (directions)",
+                "headline": "residual rank (directions)",
             },
         )
         return variables

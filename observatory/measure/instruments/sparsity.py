@@ -62,7 +62,7 @@ class Sparsity(Instrument):
                 {
                     "long_name": "Gini sparsity of MLP units, mean over layers",
                     "units": "1",
-                    "headline": "sparsity of neurons (Gini)",
+                    "headline": "neuron sparsity (Gini)",
                 },
             ),
             "active_mlp": _variable(

@@ -57,7 +57,7 @@ class Weights(Instrument):
                 {
                     "long_name": "effective rank, mean over matrices",
                     "units": "1",
-                    "headline": "rank of weights (of the largest possible)",
+                    "headline": "rank of weights (share)",
                 },
             ),
         }

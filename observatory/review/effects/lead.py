@@ -20,8 +20,13 @@ _FEWEST = 6
 _REPLICATES = 40
 """Fewer do not reach to the 2.5% at either end."""
 _DRAWS = 500
+NO_CHANGE = "has no net change"
 _SURE = 2.576
 """A net change counts from so many standard errors on: 99%, two-sided."""
+_NEAR = 7
+"""Observations by which the noise of one is judged."""
+_OF_NORMAL = 1.4826
+"""The standard deviation of a normal distribution, in medians of its magnitudes."""
 _CELLS = 100
 """Steps of the common grid in the shorter of the two series."""
 
@@ -101,6 +106,22 @@ class Lead:
 
 
 @dataclass(frozen=True)
+class Halfway:
+    """When a series has gone half of its way from its level at the start to that at the end."""
+
+    start: float
+    end: float
+    step: float
+    draws: Array
+    """The same in replicates; none where the noise of the series is not known."""
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95%."""
+        return interval(self.draws)[:2] if self.draws.size else None
+
+
+@dataclass(frozen=True)
 class _Told:
     """What a series says: its finite observations, turned so that it rises."""
 
@@ -137,6 +158,20 @@ def lead(a: Series, b: Series, draws: int = _DRAWS, seed: int = 0) -> Lead:
     return Lead(a.name, b.name, halfway, shift, "; ".join(reasons), falling)
 
 
+def halfway(series: Series, draws: int = _DRAWS, seed: int = 0) -> Halfway | str:
+    """Or the sentence that says why there is no such time.
+
+    Of series with equally many replicates those of the same number are drawn together, if the seed is the same.
+    """
+    told = _told(series, draws, False, np.random.default_rng(seed))
+    if isinstance(told, str):
+        return told
+    sign = -1 if told.falls else 1
+    start, end = (sign * float(level) for level in _levels(told.x, told.rows[0]))
+    steps = np.expm1(_halfway(told))
+    return Halfway(start, end, float(steps[0]), steps[1:])
+
+
 def levels(series: Series) -> tuple[float, float] | None:
     """Where a series starts and ends; None where it has no net change, or too few observations."""
     told = _told(series, _DRAWS, True, np.random.default_rng(0))
@@ -166,7 +201,7 @@ def _told(series: Series, draws: int, paired: bool, generator: np.random.Generat
     error = _error_of_change(x, values) if table is None else float(np.subtract(*_levels(x, table)).std())
     if abs(change) <= _SURE * error:
         return (
-            f"{series.name} has no net change: from {start:.3g} to {end:.3g}, with a standard error of {error:.2g}, "
+            f"{series.name} {NO_CHANGE}: from {start:.3g} to {end:.3g}, with a standard error of {error:.2g}, "
             "may be noise"
         )
     return _Told(change < 0, x, np.sign(change) * (values[None] if table is None else np.vstack([values, table])))
@@ -191,9 +226,28 @@ def _levels(x: Array, values: Array) -> tuple[Array, Array]:
 
 def noise_beside_neighbours(x: Array, values: Array) -> float:
     """Standard error of one observation, from how far each lies off the line between its two neighbours."""
+    return float(_OF_NORMAL * np.median(_off_neighbours(x, values)))
+
+
+def noise_at_each(x: Array, values: Array) -> Array:
+    """The same of each observation from those about it, and no less than that of all.
+
+    What is near zero for long and moves later has its noise later too; one number for all would take it for certain.
+    """
+    off = _off_neighbours(x, values)
+    near = min(_NEAR, off.size)
+    first = np.clip(np.arange(values.size) - 1 - near // 2, 0, off.size - near)
+    windows = np.lib.stride_tricks.sliding_window_view(off, near)[first]
+    found: Array = _OF_NORMAL * np.maximum(np.median(windows, axis=1), np.median(off))
+    return found
+
+
+def _off_neighbours(x: Array, values: Array) -> Array:
+    """In standard errors of one observation, for all that have two neighbours."""
     share = (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
     off = values[1:-1] - (1 - share) * values[:-2] - share * values[2:]
-    return float(1.4826 * np.median(np.abs(off) / np.sqrt(1 + share**2 + (1 - share) ** 2)))
+    scaled: Array = np.abs(off) / np.sqrt(1 + share**2 + (1 - share) ** 2)
+    return scaled
 
 
 def _error_of_change(x: Array, values: Array) -> float:
@@ -219,7 +273,7 @@ def _halfway(told: _Told) -> Array:
         fit = optimize.isotonic_regression(inside[row]).x
         place = min(int(np.searchsorted(fit, half)), x.size - 1)
         found[row] = x[place]
-        if place > 0:
+        if place > 0 and fit[place] > fit[place - 1]:  # not where rounding leaves the regression below half at its end
             share = (half - fit[place - 1]) / (fit[place] - fit[place - 1])
             found[row] -= (1 - min(share, 1.0)) * (x[place] - x[place - 1])
     return found

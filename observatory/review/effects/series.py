@@ -7,7 +7,7 @@ import xarray as xr
 
 from observatory.observation import Array
 from observatory.review.effects.competence import curve, curves
-from observatory.review.effects.lead import Series, noise_beside_neighbours
+from observatory.review.effects.lead import Series, noise_at_each
 from observatory.review.judge.emergence import emergence
 from observatory.review.judge.evidence import Criteria, evidence, lacking, observations
 from observatory.review.judge.verdict import Readout
@@ -32,19 +32,38 @@ def series(logbook: xr.Dataset, name: str) -> Series:
         found = curve(logbook, name)
         return Series(name, found.steps, found.values, replicates=found.replicates)
     if name in numbers:
-        return _of_numbers(name, logbook["step"].values, logbook[name].values.astype(float))
+        return number_series(logbook, name)
     raise ValueError(
         f"no curve {name!r} in this logbook; there are {', '.join((*domains, *benchmarks, *competences, *numbers))}"
     )
 
 
-def _of_numbers(name: str, steps: Array, values: Array) -> Series:
-    """A number a step says nothing of its noise; its neighbours do, where it changes smoothly."""
+def number_series(logbook: xr.Dataset, name: str) -> Series:
+    """Of a variable that is a number a step: its errors are those that it names, or what its neighbours tell."""
+    steps, values = logbook["step"].values, logbook[name].values.astype(float)
     told = np.isfinite(values)
+    if (errors := _errors(logbook, name)) is not None and (errors[told] >= 0).all():
+        return Series(name, steps, values, errors=errors)
     if told.sum() < 3:
         return Series(name, steps, values)
-    noise = noise_beside_neighbours(np.log1p(steps[told]), values[told])
-    return Series(name, steps, values, errors=np.full(len(steps), noise))
+    noise = np.full(len(steps), np.nan)
+    noise[told] = noise_at_each(np.log1p(steps[told]), values[told])
+    return Series(name, steps, values, errors=noise)
+
+
+def error_of(logbook: xr.Dataset, name: str) -> str | None:
+    """The variable that holds the standard errors of another, of the same instrument, whose name begins both."""
+    own = str(logbook[name].attrs.get("error", ""))
+    words = name.split("_")
+    beginnings = ["_".join(words[:count]) for count in range(1, len(words))]
+    found = [f"{one}_{own}" for one in beginnings if f"{one}_{own}" in logbook]
+    return found[0] if own and found and logbook[found[0]].dims == ("step",) else None
+
+
+def _errors(logbook: xr.Dataset, name: str) -> Array | None:
+    held = error_of(logbook, name)
+    values = None if held is None else np.asarray(logbook[held].values, dtype=float)
+    return None if values is None else np.where(np.isfinite(values), values, np.nan)
 
 
 def _of_domain(logbook: xr.Dataset, domain: str) -> Series:

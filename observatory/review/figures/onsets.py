@@ -88,26 +88,26 @@ def _when(judged: Emergence, one: Verdict) -> float:
 
 def _row(panel: Axes, axis: TokenAxis, row: int, one: Verdict, onset: Onset | None, look: Look) -> None:
     for episode in one.episodes[LEVELS[0]]:
-        _episode(panel, axis, row, episode, look.color)
+        draw_episode(panel, axis, row + _CROSSING, episode, look.color)
     if onset is None or one.episodes[LEVELS[0]][0].after is None:
         return  # what rose before the first observation has no onset here, and what its E did later is not one
     low, high, _ = onset.crossing_interval
-    _interval(panel, axis, row + _CROSSING, low, high, look.color, "_crossing interval")
+    draw_interval(panel, axis, row + _CROSSING, low, high, look.color, "_crossing interval")
     at = axis.at_step([step for step in (onset.crossing,) if isfinite(step)])
     panel.plot(at, np.full(at.shape, row + _CROSSING), look.marker, color=look.color, **_MARK, label="_crossing")
     shape = onset.rise.shape
     if isinstance(shape, Sigmoid):
         low, high, _ = onset.midpoint_interval
-        _interval(panel, axis, row + _MIDDLE, low, high, MUTED, "_middle interval")
+        draw_interval(panel, axis, row + _MIDDLE, low, high, MUTED, "_middle interval")
         panel.plot(float(axis.at_step(shape.midpoint)), row + _MIDDLE, **_SIGMOID, label="_middle")
     elif isinstance(shape, ChangePoint):
-        _interval(panel, axis, row + _MIDDLE, *shape.between, MUTED, "_change interval")
+        draw_interval(panel, axis, row + _MIDDLE, *shape.between, MUTED, "_change interval")
         panel.plot(float(axis.at_step(shape.midpoint)), row + _MIDDLE, **_CHANGE, label="_change")
 
 
-def _episode(panel: Axes, axis: TokenAxis, row: int, episode: Episode, color: str) -> None:
+def draw_episode(panel: Axes, axis: TokenAxis, place: float, episode: Episode, color: str) -> None:
     """The bar of the censoring interval; where the region was lost, a dotted line to a cross."""
-    place, edge = row + _CROSSING, axis.limits[0]
+    edge = axis.limits[0]
     by = float(axis.at_step(episode.by))
     after = edge if episode.after is None else float(axis.at_step(episode.after))
     panel.plot([after, by], [place, place], color=to_rgba(color, _TINT), **_BAR, label="_censoring")
@@ -119,7 +119,7 @@ def _episode(panel: Axes, axis: TokenAxis, row: int, episode: Episode, color: st
         panel.plot(lost[1:], [place], **_LOST, color=color, label="_lost")
 
 
-def _interval(panel: Axes, axis: TokenAxis, place: float, low: float, high: float, color: str, label: str) -> None:
+def draw_interval(panel: Axes, axis: TokenAxis, place: float, low: float, high: float, color: str, label: str) -> None:
     """An arrow at the edge stands for an end that is never reached."""
     if not isfinite(low):
         return

@@ -14,11 +14,13 @@ from matplotlib.figure import Figure
 from observatory.review.effects.competence import no_competence
 from observatory.review.effects.leads import no_leads
 from observatory.review.effects.lesion_effects import no_lesions
+from observatory.review.effects.milestones import no_milestones
 from observatory.review.figures.attention import attention_figure, no_attention
 from observatory.review.figures.competence_curves import competence_figure
 from observatory.review.figures.composition import composition
 from observatory.review.figures.depth_map import depth_map, no_depth
 from observatory.review.figures.induction import induction_figure, no_induction
+from observatory.review.figures.joint import joint
 from observatory.review.figures.layers import layers
 from observatory.review.figures.lead_lag import lead_lag
 from observatory.review.figures.lesion_matrix import lesion_matrix
@@ -104,6 +106,7 @@ FIGURES: Mapping[str, Drawing] = {
     "composition": Drawing(composition, no_circuits),
     "competence": Drawing(competence_figure, no_competence),
     "lead_lag": Drawing(lead_lag, no_leads),
+    "joint": Drawing(joint, no_milestones),
     "robustness": Drawing(robustness, no_robustness),
     "lesion_matrix": Drawing(lesion_matrix, no_lesions),
     "lesions_over_time": Drawing(lesions_over_time, no_lesions),

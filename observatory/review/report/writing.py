@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
@@ -13,11 +13,13 @@ from typing import Any
 
 import xarray as xr
 
+from observatory.review.effects.milestones import Milestone, of_headlines
 from observatory.review.figures.style import looks
 from observatory.review.judge.emergence import Emergence, emergence
 from observatory.review.judge.evidence import Criteria
 from observatory.review.judge.wording import standing
 from observatory.review.report import effects, maps, text, timeline
+from observatory.review.report.beside import beside, beside_table
 from observatory.review.report.colors import domain_rules
 from observatory.review.report.numbers import short, to_script, visible
 from observatory.review.report.timeline import without_units
@@ -31,6 +33,7 @@ def report_html(logbook: xr.Dataset, criteria: Criteria | None = None, name: str
     if not logbook.sizes.get("step"):
         raise ValueError("the logbook holds no observation yet, so there is nothing to report; observe a step first")
     judged = emergence(without_units(logbook), criteria)
+    found = of_headlines(logbook)
     return _page(
         {
             "title": escape(text.heading(name)),
@@ -39,18 +42,19 @@ def report_html(logbook: xr.Dataset, criteria: Criteria | None = None, name: str
             "summary": text.summary(judged),
             "verdicts": text.verdicts(judged),
             "numbers": text.numbers(judged),
+            "beside": beside_table(found, judged),
             "order": text.order(judged),
             "notes": text.notes(logbook, judged),
             "methods": text.methods_paragraph(logbook, judged),
             "references": text.references(),
             "provenance": text.provenance(logbook, judged),
-            "data": to_script(report_data(logbook, judged)),
+            "data": to_script(report_data(logbook, judged, found)),
         },
         style=_part("report.css") + domain_rules([one.domain for one in judged.verdicts]),
     )
 
 
-def report_data(logbook: xr.Dataset, judged: Emergence) -> dict[str, Any]:
+def report_data(logbook: xr.Dataset, judged: Emergence, found: Sequence[Milestone]) -> dict[str, Any]:
     """All that the page draws: the verdicts as `observatory emergence` gives them, and numbers rounded."""
     places = maps.offered(logbook, judged)
     known = timeline.readouts(logbook)
@@ -79,6 +83,7 @@ def report_data(logbook: xr.Dataset, judged: Emergence) -> dict[str, Any]:
         "tasks": effects.task_overlap(logbook, places),
         "lesions": effects.lesions(logbook, places),
         "competence": effects.abilities(logbook),
+        "beside": beside(logbook, found),
     }
 
 

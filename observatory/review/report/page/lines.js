@@ -95,6 +95,7 @@ function drawCurve(picture, curve, spot, up, width) {
     } else if (bounded) {
       picture.append(svg("line", { class: `whisker${style}`, x1: spot(run[0]), x2: spot(run[0]), y1: up(curve.low[run[0]]), y2: up(curve.high[run[0]]) }));
     }
+    if (run.length === 1 && curve.domain === null) picture.append(svg("circle", { class: "plain", cx: spot(run[0]), cy: up(curve.values[run[0]]), r: 2 }));
     if (run.length > 1) picture.append(svg("path", { class: (curve.domain === null ? "plain" : "line") + style, d: path(points) }));
   }
   for (const run of curve.chance ? runs(curve.chance) : []) {

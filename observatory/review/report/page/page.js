@@ -74,5 +74,6 @@ overlapPanel(byId("overlap"));
 tasksPanel(byId("tasks"));
 lesionsPanel(byId("lesions"));
 competencePanels(byId("competence"));
+besidePanels(byId("beside"));
 copying();
 change({});

@@ -171,3 +171,21 @@ function competencePanels(host) {
     tableOf(figure, measure.name.toLowerCase(), () => [["observation", ...found.domains], ...found.at.map((place) => [when(place), ...tell(place)])]);
   }
 }
+function besidePanels(host) {
+  for (const one of data.beside) {
+    const figure = html("figure"), name = one.name;
+    host.append(figure);
+    const caption = frame(figure, name, ""), told = (number) => withInterval(one.values[number], one.low && one.low[number], one.high && one.high[number], one.decimals);
+    const tell = (place) => [one.at.includes(place) ? `${name}: ${told(one.at.indexOf(place))}` : "not measured at this observation"];
+    const chart = lineChart(figure, () => ({
+      label: `${name} over training`, unit: "", height: 110, named: false, twins: one.twins, places: one.at, tell, least: one.limits[0], most: one.limits[1],
+      curves: [{ domain: null, values: one.values, low: one.low, high: one.high }],
+    }));
+    watchers.push(() => {
+      const number = latest(one.at);
+      chart.moveCursor();
+      caption.querySelector(".more").textContent = number < 0 ? "not measured up to this step" : `${told(number)} at ${when(one.at[number])}`;
+    });
+    tableOf(figure, name, () => [["observation", "value"], ...one.at.map((place, number) => [when(place), told(number)])]);
+  }
+}
