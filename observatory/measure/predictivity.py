@@ -79,24 +79,24 @@ def within_folds(
     other: Float[Tensor, "stimulus channel"],
     folds: Int[Tensor, " stimulus"],
 ) -> Float[Tensor, " channel"]:
-    """Pearson's r of each channel once each fold's means are taken off; 0 where `one` does not vary, NaN if `other`.
+    """Pearson's r of each channel in each fold, mean over folds by their degrees of freedom.
 
-    Over folds at once the means would tell: a fold above the mean is foreseen from others that lie below it, and what
-    foresees nothing would have a negative r. What is missing in either is left out.
+    What foresees nothing then has an r of 0 in expectation. Over folds at once it would be negative, even with each
+    fold's means taken off: where one fold is foreseen well from another, that one is from it, and their predictions
+    are large; where badly, they are small. What is missing in either is left out; in a fold where `one` does not vary
+    r is 0, and one where `other` does not says nothing.
     """
-    there = one.isfinite() & other.isfinite()
-    member = torch.nn.functional.one_hot(folds, int(folds.max()) + 1).double()
-    counts = (member.T @ there.double()).clamp(min=1)
-
-    def centred(values: Tensor) -> Tensor:
-        known = torch.where(there, values, 0.0)
-        return torch.where(there, known - member @ ((member.T @ known) / counts), 0.0)
-
-    a, b = centred(one.double()), centred(other.double())
-    along, across = a.square().sum(0).sqrt(), b.square().sum(0).sqrt()
-    r = (a * b).sum(0) / (along * across)
-    r = torch.where(along > RESOLUTION * across, r, 0.0)
-    return torch.where((across > 0) & there.any(0), r, torch.nan)
+    found, weights = [], []
+    for fold in range(int(folds.max()) + 1):
+        a, b = one[folds == fold].double(), other[folds == fold].double()
+        there = a.isfinite() & b.isfinite()
+        count = there.sum(0)
+        a, b = (torch.where(there, x - x.where(there, 0.0).sum(0) / count, 0.0) for x in (a, b))
+        along, across = a.square().sum(0).sqrt(), b.square().sum(0).sqrt()
+        found.append(torch.where(along > RESOLUTION * across, (a * b).sum(0) / (along * across), 0.0))
+        weights.append(torch.where(across > 0, count - 1.0, 0.0))
+    r, weight = torch.stack(found), torch.stack(weights)
+    return torch.where(weight > 0, r * weight, 0.0).sum(0) / weight.sum(0)
 
 
 def ceiling(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,13 +14,11 @@ from observatory.measure.reading import Reading
 from observatory.measure.scene import Scene
 from observatory.measure.unit_axis import by_layer
 
-Pooled = Literal["mean", "last"]
-
 
 class Shown:
     """With the signs of activations, of the residual stream and of one more unit space."""
 
-    def __init__(self, scene: Scene, texts: Sequence[str], tokens: Pooled, space: str = "residual") -> None:
+    def __init__(self, scene: Scene, texts: Sequence[str], tokens: str, space: str = "residual") -> None:
         self._layers, self._units = (Reading(one, POOLED[tokens], values=1) for one in ("residual", space))
         self._scene = replace(scene, shared=scene.reads(scene.encode(texts), self._layers, self._units))
         self._widths = scene.anatomy.widths(space)

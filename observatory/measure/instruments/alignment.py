@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from observatory.measure.matched import layer_matched
 from observatory.measure.pooling import POOLINGS
 from observatory.measure.ranks import Ranks
 from observatory.measure.scene import Scene
-from observatory.measure.shown import POOLED, Pooled, Shown
+from observatory.measure.shown import POOLED, Shown
 from observatory.measure.unit_axis import from_grid
 from observatory.observation import Array, Instrument, Variable
 from observatory.stimuli.outside import Outside
@@ -40,11 +39,11 @@ class Alignment(Instrument):
 
     path: str | Path | dict[str, str | Path] = ""
     """A file or folder as docs/instruments.md describes it, or several by the names under which they are recorded."""
-    tokens: Pooled = "mean"
+    tokens: str = "mean"
     """Activations over the tokens of a text from the second on: their mean, or the last one's."""
     of: str | None = "contrast"
     """The instrument whose regions they are; None leaves regions out."""
-    space: Literal["mlp", "residual"] = "mlp"
+    space: str = "mlp"
     """Of the regions' units."""
     controls: int = 19
     """Random masks for each region, with as many units in every layer."""
