@@ -31,7 +31,7 @@ class Modules(Instrument):
     draws: int = 8
     """Graphs of either kind that stand beside."""
     splits: int = 4
-    """How often the stimuli are split into halves, for the error and for what stability could be found at most."""
+    """How often the stimuli are split into halves, for the error and to tell how much hangs on the stimuli."""
 
     name = "modules"
 

@@ -12,6 +12,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from observatory.review.effects.competence import no_competence
+from observatory.review.effects.faithfulness import no_faithfulness
 from observatory.review.effects.leads import no_leads
 from observatory.review.effects.lesion_effects import no_lesions
 from observatory.review.effects.milestones import no_milestones
@@ -19,6 +20,7 @@ from observatory.review.figures.attention import attention_figure, no_attention
 from observatory.review.figures.competence_curves import competence_figure
 from observatory.review.figures.composition import composition
 from observatory.review.figures.depth_map import depth_map, no_depth
+from observatory.review.figures.faithfulness import faithfulness_figure
 from observatory.review.figures.induction import induction_figure, no_induction
 from observatory.review.figures.joint import joint
 from observatory.review.figures.layers import layers
@@ -26,6 +28,7 @@ from observatory.review.figures.lead_lag import lead_lag
 from observatory.review.figures.lesion_matrix import lesion_matrix
 from observatory.review.figures.lesions_over_time import lesions_over_time
 from observatory.review.figures.massive import massive_figure, no_massive
+from observatory.review.figures.modules import modules_figure, no_modules
 from observatory.review.figures.onsets import onsets
 from observatory.review.figures.overlaps import overlaps
 from observatory.review.figures.pruning import no_pruning, pruning_figure
@@ -33,6 +36,7 @@ from observatory.review.figures.rank import no_rank, rank_figure
 from observatory.review.figures.reference import Reference
 from observatory.review.figures.region_stability import no_regions, region_stability
 from observatory.review.figures.robustness import no_robustness, robustness
+from observatory.review.figures.skill_modules import skill_modules_figure
 from observatory.review.figures.sparsity import no_sparsity, sparsity_figure
 from observatory.review.figures.stability import nothing_to_compare, stability
 from observatory.review.figures.strength import strength
@@ -41,6 +45,7 @@ from observatory.review.figures.style import SCREEN, Sheet, style
 from observatory.review.figures.weights import no_weights, weights_figure
 from observatory.review.judge.evidence import lacking, observations
 from observatory.review.sharing.circuit_record import no_circuits
+from observatory.review.sharing.skill_modules import no_skill_modules
 
 
 class Draw(Protocol):
@@ -118,5 +123,8 @@ FIGURES: Mapping[str, Drawing] = {
     "attention": Drawing(attention_figure, no_attention),
     "induction": Drawing(induction_figure, no_induction),
     "depth": Drawing(depth_map, no_depth),
+    "modules": Drawing(modules_figure, no_modules),
+    "skill_modules": Drawing(skill_modules_figure, no_skill_modules),
+    "faithfulness": Drawing(faithfulness_figure, no_faithfulness),
 }
 """By the name of the file."""
