@@ -11,16 +11,20 @@ from typing import Protocol
 import xarray as xr
 from matplotlib.figure import Figure
 
+from observatory.review.effects.alignment import no_alignment
 from observatory.review.effects.competence import no_competence
 from observatory.review.effects.faithfulness import no_faithfulness
+from observatory.review.effects.hidden import no_hidden
 from observatory.review.effects.leads import no_leads
 from observatory.review.effects.lesion_effects import no_lesions
 from observatory.review.effects.milestones import no_milestones
+from observatory.review.figures.alignment import alignment_figure
 from observatory.review.figures.attention import attention_figure, no_attention
 from observatory.review.figures.competence_curves import competence_figure
 from observatory.review.figures.composition import composition
 from observatory.review.figures.depth_map import depth_map, no_depth
 from observatory.review.figures.faithfulness import faithfulness_figure
+from observatory.review.figures.hidden import hidden_figure
 from observatory.review.figures.induction import induction_figure, no_induction
 from observatory.review.figures.joint import joint
 from observatory.review.figures.layers import layers
@@ -110,6 +114,7 @@ FIGURES: Mapping[str, Drawing] = {
     "stability": Drawing(stability, nothing_to_compare),
     "composition": Drawing(composition, no_circuits),
     "competence": Drawing(competence_figure, no_competence),
+    "hidden": Drawing(hidden_figure, no_hidden),
     "lead_lag": Drawing(lead_lag, no_leads),
     "joint": Drawing(joint, no_milestones),
     "robustness": Drawing(robustness, no_robustness),
@@ -123,6 +128,7 @@ FIGURES: Mapping[str, Drawing] = {
     "attention": Drawing(attention_figure, no_attention),
     "induction": Drawing(induction_figure, no_induction),
     "depth": Drawing(depth_map, no_depth),
+    "alignment": Drawing(alignment_figure, no_alignment),
     "modules": Drawing(modules_figure, no_modules),
     "skill_modules": Drawing(skill_modules_figure, no_skill_modules),
     "faithfulness": Drawing(faithfulness_figure, no_faithfulness),
