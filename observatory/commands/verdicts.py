@@ -74,23 +74,30 @@ def emergence(logbook: Path, json: bool = False, alpha: float = 0.05, delta: flo
         Console().print(verdict_table(judged))
 
 
-def lead(logbook: Path, first: str, second: str) -> None:
-    """Say which of two curves of a run comes first, and by how much: regions, competence, losses, benchmarks.
+def lead(logbook: Path, first: str, second: str | None = None) -> None:
+    """Say which of two curves of a run comes first, by how much: regions, competence, losses, alignment, benchmarks.
 
     Args:
         logbook: the logbook.
-        first: a domain; its competence, as margin/math, accuracy/math or loss/math; a task such as
-            math/magnitude_question; a variable with one number a step such as train_loss; or a benchmark such as
-            piqa/acc.
-        second: another.
+        first: a domain; its competence, as margin/math, accuracy/math or loss/math, or the margin of all; a task such
+            as math/magnitude_question; alignment, as alignment/norms/predictivity; a variable with one number a step
+            such as train_loss; or a benchmark such as piqa/acc.
+        second: another; all that says how well the model performs unless given.
     """
     from observatory.record.logbook import open_logbook
     from observatory.review.effects.lead import lead
     from observatory.review.effects.lead_text import lead_text
+    from observatory.review.effects.precedence import precedences
     from observatory.review.effects.series import series
 
     opened = open_logbook(logbook)
-    print(lead_text(lead(series(opened, first), series(opened, second))))
+    if second is not None:
+        print(lead_text(lead(series(opened, first), series(opened, second))))
+        return
+    found = precedences(opened, first)
+    print(*(one.text for one in found), sep="\n")
+    if not found:
+        print("can't say: neither competence nor a training loss was recorded, and no benchmark was imported")
 
 
 def compare(logbooks: list[Path], out: Path | None = None, alpha: float = 0.05, delta: float = 0.2) -> None:

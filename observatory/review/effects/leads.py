@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from observatory.observation import Array
+from observatory.review.effects.alignment import OF_ALIGNMENT, alignments
 from observatory.review.effects.competence import curves
 from observatory.review.effects.lead import Lead, Series, lead, levels
 from observatory.review.effects.series import region_series, series
@@ -54,9 +55,9 @@ def no_leads(logbook: xr.Dataset) -> str | None:
         return "contrast_index was not recorded"
     if reason := lacking(observations(logbook)[0]):
         return reason
-    if curves(logbook) or _has_loss(logbook) or logbook.sizes.get("benchmark", 0):
+    if curves(logbook) or _has_loss(logbook) or alignments(logbook) or logbook.sizes.get("benchmark", 0):
         return None
-    return "neither competence nor a training loss was recorded, and no benchmark was imported"
+    return "neither competence nor a training loss was recorded, nor alignment, and no benchmark was imported"
 
 
 def _of_domain(logbook: xr.Dataset, found: xr.Dataset, judged: Verdict) -> DomainLeads:
@@ -79,7 +80,8 @@ def _beside(logbook: xr.Dataset, domain: str) -> dict[str, str]:
     measured = {f"{key}/{domain}": name for key, name in _MEASURES.items() if f"{key}/{domain}" in known}
     loss = {_LOSS: "training loss"} if _has_loss(logbook) else {}
     benchmarks = logbook["benchmark"].values if "benchmark" in logbook.coords else ()
-    return {**measured, **loss, **{str(name): str(name) for name in benchmarks}}
+    aligned = {name: name.removeprefix(OF_ALIGNMENT) for name in alignments(logbook)}
+    return {**measured, **loss, **aligned, **{str(name): str(name) for name in benchmarks}}
 
 
 def _has_loss(logbook: xr.Dataset) -> bool:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
 from observatory.observation import Array
+from observatory.review.effects.alignment import alignment_curve, alignments
 from observatory.review.effects.competence import curve, curves
 from observatory.review.effects.lead import Series, noise_at_each
 from observatory.review.judge.emergence import emergence
 from observatory.review.judge.evidence import Criteria, evidence, lacking, observations
 from observatory.review.judge.verdict import Readout
 
+ALL_MARGINS = "margin"
+
 
 def series(logbook: xr.Dataset, name: str) -> Series:
     """The index of a domain with its resamples, its competence with templates drawn anew, as margin/math, accuracy/math
-    and loss/math, a task's margin by its label, an imported benchmark with its errors, or a number a step."""
+    and loss/math, or the margin of all domains, a task's margin by its label, alignment with stimuli drawn anew, as
+    alignment/norms/predictivity, an imported benchmark with its errors, or a number a step."""
     domains = _labels(logbook, "domain") if "contrast_index" in logbook else []
     benchmarks = _labels(logbook, "benchmark")
     numbers = [str(known) for known, values in logbook.data_vars.items() if values.dims == ("step",)]
@@ -31,10 +37,26 @@ def series(logbook: xr.Dataset, name: str) -> Series:
     if name in (competences := curves(logbook)):
         found = curve(logbook, name)
         return Series(name, found.steps, found.values, replicates=found.replicates)
+    if name == ALL_MARGINS and competences:
+        return _of_all_domains(logbook, competences)
+    if name in (aligned := alignments(logbook)):
+        values, replicates = alignment_curve(logbook, name)
+        return Series(name, logbook["step"].values, values, replicates=replicates)
     if name in numbers:
         return number_series(logbook, name)
+    margins = [ALL_MARGINS] if competences else []
     raise ValueError(
-        f"no curve {name!r} in this logbook; there are {', '.join((*domains, *benchmarks, *competences, *numbers))}"
+        f"no curve {name!r} in this logbook; there are "
+        f"{', '.join((*domains, *benchmarks, *margins, *competences, *aligned, *numbers))}"
+    )
+
+
+def _of_all_domains(logbook: xr.Dataset, competences: Sequence[str]) -> Series:
+    """The mean over domains of the margins of their tasks."""
+    found = [curve(logbook, name) for name in competences if name.startswith("margin/")]
+    values = np.mean([one.values for one in found], axis=0)
+    return Series(
+        "margin of all tasks", found[0].steps, values, replicates=np.mean([one.replicates for one in found], axis=0)
     )
 
 
