@@ -37,6 +37,7 @@ ALL = (
     "rank",
     "weights",
     "pruning",
+    "hidden",
 )
 STEPS = 2
 WAYS = ("plain", "ddp", "fsdp", "sharded")

@@ -17,7 +17,7 @@ from observatory.cli import main
 from observatory.replay.engine import replay
 from observatory.stimuli.battery_file import domain_text
 
-ALL = ["contrast", "competence", "circuits", "lesions"]
+ALL = ["contrast", "competence", "circuits", "lesions", "hidden"]
 TWINS = 2
 ONLY_LIVE = {"train_loss", "time", "seconds", "recorded", "recorded_name"}
 
@@ -53,7 +53,13 @@ def test_training_is_as_it_would_be_and_all_is_recorded(run: Path) -> None:
     """That the weights are the same is asserted where the run is made."""
     live = open_logbook(run / "live.h5")
     assert live["step"].values.tolist() == [0, 2, 4, 5]
-    for name in ("competence_margin", "circuits_shared", "circuits_region_mlp", "lesions_intact_margin"):
+    for name in (
+        "competence_margin",
+        "circuits_shared",
+        "circuits_region_mlp",
+        "lesions_intact_margin",
+        "hidden_margin",
+    ):
         assert name in live
     assert np.isfinite(live["competence_margin"]).all()
     told = np.isfinite(live["lesions_intact_margin"]).any(("task", "tried_pair", "prompt"))
