@@ -141,6 +141,15 @@ def _circuits(
         "circuits_hubs": Variable(("circuit_space",), np.array([0])),
         "circuits_units_by_layer": Variable(("circuit_space", "domain", "layer"), composition),
         "circuits_top_mlp": Variable(("task", "mlp_rank"), ranks.astype(np.int32)),
+        "circuits_top_score_mlp": Variable(
+            ("task", "mlp_rank"), np.tile(np.geomspace(1, 0.01, ranks.shape[1], dtype=np.float32), (len(rows), 1))
+        ),
+        "circuits_score_by_layer": Variable(
+            ("circuit_space", "task", "layer"),
+            np.array(
+                [[[2.0 if layer == d % layers else 1.0 for layer in range(layers)] for d, _, _ in rows]], np.float32
+            ),
+        ),
     }
 
 

@@ -16,6 +16,8 @@ from attention_planted import planted_attention
 from circuits_planted import planted_circuits
 from lesion_cases import planted_lesions
 from matplotlib.text import Text
+from modules_planted import FIGURES as OF_MODULES
+from modules_planted import planted_modules
 from pictures import assert_legible, named, said, shown
 from planted_run import DOMAINS, HOSTILE, TEN, WIDE, planted_run
 from planted_structure import FIGURES as OF_LAYERS
@@ -25,8 +27,8 @@ from observatory import open_logbook
 from observatory.review.figures.plot import FIGURES, plot
 from observatory.review.figures.style import SHEETS, breadth, legend_columns, short, style, wrapped
 
-OF_CIRCUITS = ("overlaps", "structure", "stability", "composition")
-OF_LESIONS = ("lesion_matrix", "lesions_over_time")
+OF_CIRCUITS = ("overlaps", "structure", "stability", "composition", "skill_modules")
+OF_LESIONS = ("lesion_matrix", "lesions_over_time", "faithfulness")
 CASES: dict[str, tuple[Sequence[str], int]] = {
     "four domains, two layers": (DOMAINS[:4], 2),
     "eight domains, eighty layers": (DOMAINS[:8], 80),
@@ -40,7 +42,7 @@ DRAWN = [
         (case, name, "column")
         for case in ("hostile names", "wide names")
         for name in FIGURES
-        if name not in (*OF_CIRCUITS, *OF_LAYERS)
+        if name not in (*OF_CIRCUITS, *OF_LAYERS, *OF_MODULES)
     ),
 ]
 
@@ -51,6 +53,8 @@ def book(case: str, name: str) -> xr.Dataset:
         return planted_structure(TEN, CASES[case][1])
     if name in OF_ATTENTION:
         return planted_attention(TEN, *CASES[case])
+    if name in OF_MODULES:
+        return planted_modules(TEN, TEN[3], CASES[case][1])
     return _of(case, "circuits" if name in OF_CIRCUITS else "lesions" if name in OF_LESIONS else "run")
 
 

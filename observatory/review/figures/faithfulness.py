@@ -15,46 +15,45 @@ from matplotlib.lines import Line2D
 
 from observatory.observation import Array
 from observatory.review.effects.faithfulness import GROUPS, OTHERWISE, by_attribution, by_lesions, no_attribution
-from observatory.review.effects.lesion_effects import no_lesions
+from observatory.review.effects.lesion_effects import lesion_steps, no_lesions
 from observatory.review.figures.from_first import from_first
 from observatory.review.figures.style import MUTED, SCREEN, Sheet, legend, style
 from observatory.review.figures.token_axis import TokenAxis
+from observatory.review.sharing.circuit_record import looked
 
 _LEAST, _HEIGHT = 2.5, 2.3
 _APART = 0.015
 """Between the marks of one step, as a share of the axis."""
 _COLORS = ("#0072B2", "#D55E00", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#000000", "#8C6D31")
+_LESIONS = ("lesions: without a domain's region", "margin lost beyond random\nunits (nats)")
+_ATTRIBUTION = ("attribution: by a task's circuit", "share of what another's own\ncircuit does, above chance")
 _MARKERS = ("o", "s", "^", "v", "D", "P", "X", "<")
 
 
 def faithfulness_figure(logbook: xr.Dataset, groups: Mapping[str, str] = GROUPS, sheet: Sheet = SCREEN) -> Figure:
     """By lesions of regions, and by attribution on circuits; bars are 95% intervals."""
-    found = {}
+    shown = []
     if not no_lesions(logbook):
-        found["lesions: without a domain's region", "margin lost beyond random\nunits (nats)"] = by_lesions(
-            logbook, groups
-        )
+        shown.append((_LESIONS, TokenAxis.of(lesion_steps(logbook)), by_lesions(logbook, groups)))
     if not no_attribution(logbook):
-        found["attribution: by a task's circuit", "share of what another's own\ncircuit does, above chance"] = (
-            by_attribution(logbook)
-        )
-    roads = list(dict.fromkeys(str(road) for one in found.values() for road in one["road"].values))
+        shown.append((_ATTRIBUTION, TokenAxis.of(looked(logbook)), by_attribution(logbook, groups)))
+    roads = list(dict.fromkeys(str(road) for _, _, found in shown for road in found["road"].values))
     look: dict[str, dict[str, Any]] = {
         road: {"color": color, "marker": marker, "markerfacecolor": "white"}
         for road, color, marker in zip(roads, cycle(_COLORS), cycle(_MARKERS), strict=False)
     }
-    across = sheet.across(len(found), _LEAST)
+    across = sheet.across(len(shown), _LEAST)
     with style(sheet):
         figure = Figure(figsize=(sheet.width, 1), layout="constrained")
-        panels = figure.subplots(len(found) // across, across, squeeze=False)
-        for panel, ((title, label), one) in zip(panels.flat, found.items(), strict=True):
-            axis = TokenAxis.of(one)
-            _draw(panel, axis, one, look)
+        panels = figure.subplots(len(shown) // across, across, squeeze=False)
+        marks: dict[str, Artist] = {road: Line2D([], [], **one) for road, one in look.items()}
+        for panel, ((title, label), axis, found) in zip(panels.flat, shown, strict=True):
+            _draw(panel, axis, found, look)
             panel.set_title(title)
             panel.set_ylabel(label)
-        marks: dict[str, Artist] = {road: Line2D([], [], **one) for road, one in look.items()}
+            marks |= axis.key()
         height = legend(figure, "outside lower left", marks, [_note(groups)])
-        figure.set_figheight(_HEIGHT * len(found) / across + height)
+        figure.set_figheight(_HEIGHT * len(shown) / across + height)
     return figure
 
 
