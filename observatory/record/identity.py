@@ -9,12 +9,13 @@ from pathlib import Path
 
 from observatory.record.header import Stamp
 from observatory.record.product import FORMAT, FORMAT_VERSION
+from observatory.record.seal import broken
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 class DamagedLogbook(ValueError):
-    """An HDF5 file that cannot be opened: cut short, or overwritten in part."""
+    """An HDF5 file that cannot be relied upon: cut short, or overwritten in part."""
 
 
 def identify(path: Path) -> Stamp:
@@ -30,6 +31,8 @@ def identify(path: Path) -> Stamp:
         raise FileNotFoundError(errno.ENOENT, "there is no logbook", str(path)) from None
     if signature != _SIGNATURE:
         raise ValueError(f"{path} is not a logbook: it is not an HDF5 file")
+    if broken(path):
+        raise DamagedLogbook(f"{path} is damaged: its bytes are not those that were written, as its checksum shows")
     try:
         with h5py.File(path, "r", locking=False) as file:
             found = {key: str(file.attrs.get(key)) for key in ("format", "format_version", "journal", "journal_end")}

@@ -27,6 +27,7 @@ from observatory.record.lock import WriterLock
 from observatory.record.product import image, is_own_attribute
 from observatory.record.reader import open_logbook as open_logbook
 from observatory.record.recovery import recover, refuse_unusable, understanding
+from observatory.record.seal import seal
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +139,7 @@ class Logbook(Recorder):
         """Bring the HDF5 file up to date now. OSError if that fails: the journal still has everything."""
         self._refuse_closed()
         pieces = image(self._ledger, self._journal.end, self._journal.read)
-        replace_file(self.path, [pieces], self.path.with_name(self.path.name + ".publishing"))
+        replace_file(self.path, [pieces, seal(pieces)], self.path.with_name(self.path.name + ".publishing"))
         self._published_size = len(pieces)
         self._unpublished = 0
         self._warned = False
