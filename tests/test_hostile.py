@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,8 @@ from hypothesis import strategies as st
 from logbook_cases import observation
 from loop import word_tokenizer
 from models import tiny
+from recorded import recorded
+from verdicts import planted, step_up
 
 from observatory import Logbook, open_logbook
 from observatory.cli import main
@@ -175,6 +178,11 @@ def table_of_contents_spoilt(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"SNOD", b"sNOD", 1))
 
 
+def table_of_contents_spoilt_without_checksum(path: Path) -> None:
+    """As older versions wrote it."""
+    path.write_bytes(path.read_bytes()[:-12].replace(b"SNOD", b"sNOD", 1))
+
+
 def steps_that_do_not_ascend(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file["step"][...] = -1
@@ -203,7 +211,8 @@ def larger_than_any_memory(path: Path) -> None:
 
 
 SPOILT: dict[Callable[[Path], None], str] = {
-    table_of_contents_spoilt: r"o\.h5 is damaged, or was changed by another program \(\w+: .*\)$",
+    table_of_contents_spoilt: r"o\.h5 is damaged: its bytes are not those that were written, as its checksum shows$",
+    table_of_contents_spoilt_without_checksum: r"o\.h5 is damaged, or was changed by another program \(\w+: .*\)$",
     steps_that_do_not_ascend: r"o\.h5 is damaged, .*: its steps do not ascend from 0 on$",
     variable_gone: r"o\.h5 is damaged, .*: it lacks 'contrast_index', which it says was recorded$",
     in_a_circle: r"o\.h5 is damaged, or was changed by another program \(\w+: .*\)$",
@@ -224,6 +233,44 @@ def test_a_spoilt_logbook_is_refused_in_a_sentence_and_left_as_it_is(
         use(path)
     assert path.read_bytes() == before
     assert not Path(f"{path}.journal").exists()
+
+
+def test_no_flipped_bit_gets_as_far_as_the_library_that_it_kills(path: Path) -> None:
+    """One in the type of an attribute ended Python with SIGSEGV, one among the values was another value."""
+    whole, chance = path.read_bytes(), random.Random(0)
+    deadly = [found.start() + 1 for found in re.finditer(rb"\x19\x01\x01\0\x10\0\0\0", whole)]
+    assert len(deadly) > 10
+    for place in [*deadly, *(chance.randrange(8, len(whole) - 12) for _ in range(200))]:
+        spoilt = bytearray(whole)
+        spoilt[place] ^= 1 << chance.randrange(8)
+        path.write_bytes(spoilt)
+        with pytest.raises(DamagedLogbook, match=r"as its checksum shows$"):
+            open_logbook(path)
+
+
+def test_a_file_that_another_program_has_changed_in_order_has_no_checksum_and_is_read(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        file.attrs["note"] = "mine"
+    assert open_logbook(path).attrs["note"] == "mine"
+    path.write_bytes(path.read_bytes()[:-12] + b"more that is no part of it")
+    assert open_logbook(path)["step"].values.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("axis", ["twin", "draw"])
+def test_an_axis_under_another_name_allows_no_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], axis: str
+) -> None:
+    """The report ended in KeyError: 'twin'."""
+    curves = {"alpha": step_up([0, 1, 2], 1), "beta": step_up([0, 1, 2], 2)}
+    recorded(tmp_path / "log.h5", planted([0, 1, 2], curves, twins=4))
+    with h5py.File(tmp_path / "log.h5", "r+") as file:
+        file.move(axis, "other")
+    main(["emergence", str(tmp_path / "log.h5")])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "can't say" in said
+    assert re.search(
+        rf"is along \([a-z, ]*other[a-z, ]*\), where it is measured along \([a-z, ]*{axis}[a-z, ]*\)", said
+    )
 
 
 FRAMES = {

@@ -30,14 +30,15 @@ _OWN = 1 / 3
 """The part of the index that must be the domain's own: its regions are half as effective again as the others' are."""
 _SAME = 1e-9
 """Twins that differ by less of their size are one twin several times, up to rounding: they have no spread."""
-_NEEDED = (
-    "contrast_index_twins",
-    "contrast_index_permuted",
-    "contrast_index_resampled",
-    "contrast_specificity",
-    "contrast_specificity_resampled",
-    "contrast_generality_resampled",
-)
+_NEEDED: dict[str, tuple[str, ...]] = {
+    "contrast_index_twins": ("step", "twin", *READOUT, "domain"),
+    "contrast_index_permuted": ("step", *READOUT, "domain", "draw"),
+    "contrast_index_resampled": ("step", *READOUT, "domain", "draw"),
+    "contrast_specificity": ("step", *READOUT, "domain"),
+    "contrast_specificity_resampled": ("step", *READOUT, "domain", "draw"),
+    "contrast_generality_resampled": ("step", *READOUT, "domain", "draw"),
+}
+"""With their axes."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,9 @@ def lacking(logbook: xr.Dataset) -> str | None:
         )
     if absent:
         return f"{absent[0]} was not recorded; observe again with ContrastLocalizer(draws=...) above 0"
+    for name, dims in _NEEDED.items():
+        if set(found := logbook[name].dims) != {*dims}:
+            return f"{name} is along ({', '.join(map(str, found))}), where it is measured along ({', '.join(dims)})"
     if logbook.sizes["twin"] < 3:
         return f"{logbook.sizes['twin']} twins have too uncertain a spread; observe again with 3 or more"
     return None
