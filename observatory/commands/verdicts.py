@@ -74,15 +74,15 @@ def emergence(logbook: Path, json: bool = False, alpha: float = 0.05, delta: flo
         Console().print(verdict_table(judged))
 
 
-def lead(logbook: Path, first: str, second: str | None = None) -> None:
+def lead(logbook: Path, first: str, second: str) -> None:
     """Say which of two curves of a run comes first, by how much: regions, competence, losses, alignment, benchmarks.
 
     Args:
         logbook: the logbook.
-        first: a domain; its competence, as margin/math, accuracy/math or loss/math, or the margin of all; a task such
-            as math/magnitude_question; alignment, as alignment/norms/predictivity; a variable with one number a step
-            such as train_loss; or a benchmark such as piqa/acc.
-        second: another; all that says how well the model performs unless given.
+        first: a domain; its competence, as margin/math, accuracy/math or loss/math, or of all as margin or loss; a task
+            such as math/magnitude_question; alignment, as alignment/norms/predictivity; a variable with one number a
+            step such as train_loss; or a benchmark such as piqa/acc.
+        second: another; or performance, for the margin of all tasks, each benchmark and each loss.
     """
     from observatory.record.logbook import open_logbook
     from observatory.review.effects.lead import lead
@@ -91,7 +91,7 @@ def lead(logbook: Path, first: str, second: str | None = None) -> None:
     from observatory.review.effects.series import series
 
     opened = open_logbook(logbook)
-    if second is not None:
+    if second != "performance":
         print(lead_text(lead(series(opened, first), series(opened, second))))
         return
     found = precedences(opened, first)

@@ -1,6 +1,6 @@
 """Whether alignment with an outside representation precedes performance in a run, as Shen et al. (2025) find of models.
 
-Performance is what the model can do in its tasks, over all domains, or in imported benchmarks, or its training loss.
+Performance is what the model can do in its tasks and imported benchmarks, and its loss, held-out and in training.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from observatory.review.effects.alignment import alignments
 from observatory.review.effects.competence import curves
 from observatory.review.effects.lead import Lead, lead
 from observatory.review.effects.lead_text import lead_text
-from observatory.review.effects.series import ALL_MARGINS, series
+from observatory.review.effects.series import OF_ALL_DOMAINS, series
 
 Answer = Literal["confirmed", "denied", "open", "can't say"]
 _LOSS = "train_loss"
@@ -50,7 +50,7 @@ class Precedence:
         if half is None or half.ratio_interval is None:
             return f"{claim}, because {self.lead.reason}"
         low, high = half.ratio_interval
-        return f"{claim}; the latter is half of its way at {half.ratio:.2g} [{low:.2g}, {high:.2g}] times the steps"
+        return f"{claim}; the latter is half-way at {half.ratio:.2g} [{low:.2g}, {high:.2g}] times the steps"
 
     @property
     def text(self) -> str:
@@ -67,7 +67,7 @@ def precedences(logbook: xr.Dataset, first: str | None = None) -> list[Precedenc
 
 def performances(logbook: xr.Dataset) -> list[str]:
     """Names of `series`."""
-    competence = [ALL_MARGINS] if curves(logbook) else []
+    competence = list(OF_ALL_DOMAINS) if curves(logbook) else []
     benchmarks = [str(name) for name in logbook["benchmark"].values] if "benchmark" in logbook.coords else []
     loss = [_LOSS] if _LOSS in logbook and np.isfinite(logbook[_LOSS]).any() else []
     return [*competence, *benchmarks, *loss]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import xarray as xr
 
@@ -15,13 +13,14 @@ from observatory.review.judge.emergence import emergence
 from observatory.review.judge.evidence import Criteria, evidence, lacking, observations
 from observatory.review.judge.verdict import Readout
 
-ALL_MARGINS = "margin"
+OF_ALL_DOMAINS = {"margin": "margin of all tasks", "loss": "held-out loss"}
+"""What is also told of all domains together, and its name."""
 
 
 def series(logbook: xr.Dataset, name: str) -> Series:
     """The index of a domain with its resamples, its competence with templates drawn anew, as margin/math, accuracy/math
-    and loss/math, or the margin of all domains, a task's margin by its label, alignment with stimuli drawn anew, as
-    alignment/norms/predictivity, an imported benchmark with its errors, or a number a step."""
+    and loss/math, or of all domains, as margin and loss, a task's margin by its label, alignment with stimuli drawn
+    anew, as alignment/norms/predictivity, an imported benchmark with its errors, or a number a step."""
     domains = _labels(logbook, "domain") if "contrast_index" in logbook else []
     benchmarks = _labels(logbook, "benchmark")
     numbers = [str(known) for known, values in logbook.data_vars.items() if values.dims == ("step",)]
@@ -37,27 +36,26 @@ def series(logbook: xr.Dataset, name: str) -> Series:
     if name in (competences := curves(logbook)):
         found = curve(logbook, name)
         return Series(name, found.steps, found.values, replicates=found.replicates)
-    if name == ALL_MARGINS and competences:
-        return _of_all_domains(logbook, competences)
+    if name in OF_ALL_DOMAINS and competences:
+        return _of_all_domains(logbook, name)
     if name in (aligned := alignments(logbook)):
         values, replicates = alignment_curve(logbook, name)
         return Series(name, logbook["step"].values, values, replicates=replicates)
     if name in numbers:
         return number_series(logbook, name)
-    margins = [ALL_MARGINS] if competences else []
+    of_all = OF_ALL_DOMAINS if competences else ()
     raise ValueError(
         f"no curve {name!r} in this logbook; there are "
-        f"{', '.join((*domains, *benchmarks, *margins, *competences, *aligned, *numbers))}"
+        f"{', '.join((*domains, *benchmarks, *of_all, *competences, *aligned, *numbers))}"
     )
 
 
-def _of_all_domains(logbook: xr.Dataset, competences: Sequence[str]) -> Series:
-    """The mean over domains of the margins of their tasks."""
-    found = [curve(logbook, name) for name in competences if name.startswith("margin/")]
+def _of_all_domains(logbook: xr.Dataset, measure: str) -> Series:
+    """The mean over domains; each replicate draws of every domain anew."""
+    found = [curve(logbook, name) for name in curves(logbook) if name.startswith(f"{measure}/")]
     values = np.mean([one.values for one in found], axis=0)
-    return Series(
-        "margin of all tasks", found[0].steps, values, replicates=np.mean([one.replicates for one in found], axis=0)
-    )
+    replicates = np.mean([one.replicates for one in found], axis=0)
+    return Series(OF_ALL_DOMAINS[measure], found[0].steps, values, replicates=replicates)
 
 
 def number_series(logbook: xr.Dataset, name: str) -> Series:
