@@ -24,7 +24,9 @@ def recorded(path: Path, logbook: xr.Dataset, provenance: Mapping[str, str] = BA
                     step=int(step),
                     tokens=int(logbook["tokens"].values[place]) if "tokens" in logbook else 0,
                     time=1.7e9,
-                    variables={str(name): Variable(tuple(map(str, v.dims)), v.values) for name, v in here.items()},
+                    variables={
+                        str(name): Variable(tuple(map(str, v.dims)), v.values, v.attrs) for name, v in here.items()
+                    },
                     coordinates={str(name): v.values for name, v in logbook.coords.items() if name in used},
                     provenance=provenance,
                 )

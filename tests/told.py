@@ -34,7 +34,7 @@ def observations(logbook: xr.Dataset) -> Iterator[Observation]:
             tokens=int(logbook["tokens"].values[place]),
             time=1.7e9,
             seconds=0.5,
-            variables={name: Variable(tuple(map(str, v.dims)), v.values) for name, v in here.items()},
+            variables={name: Variable(tuple(map(str, v.dims)), v.values, v.attrs) for name, v in here.items()},
             coordinates={str(name): v.values for name, v in logbook.coords.items() if name in used},
             provenance=BATTERY,
         )
