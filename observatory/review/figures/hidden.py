@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil, exp, isfinite
+from math import ceil, exp, isfinite, isnan
 from typing import Any
 
 import numpy as np
@@ -106,12 +106,17 @@ def _marks(panel: Axes, axis: TokenAxis, one: Departure, tasks: Sequence[Departu
 
 def _said(one: Departure) -> str:
     """Which was first, and by how much."""
-    if one.lead != one.lead:
+    if isnan(one.lead):
         return "neither leaves its null"
     if not isfinite(one.lead):
         return f"only {'steered' if one.lead > 0 else 'prompted'} leaves its null"
-    low, high = (f"{exp(end):.2g}" if isfinite(end) else ("0" if end < 0 else "∞") for end in one.interval)
-    return f"prompted at {exp(one.lead):.2g} times the tokens [{low}, {high}]"
+    return f"prompted at {_times(one.lead)} times the tokens [{', '.join(map(_times, one.interval))}]"
+
+
+def _times(lead: float) -> str:
+    if not isfinite(lead):
+        return "0" if lead < 0 else "∞"
+    return f"{exp(lead):.2g}" if exp(lead) < 10 else f"{exp(lead):.0f}"
 
 
 def _key(look: Look) -> dict[str, Artist]:
