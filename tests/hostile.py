@@ -21,13 +21,15 @@ from loop import small_battery
 from recorded import recorded
 from safetensors import safe_open
 from safetensors.numpy import save_file
-from saved import folders, pickled
+from saved import as_trainer, folders, pickled
 from verdicts import planted, step_up
 
 from observatory.record.journal import MAGIC, Frame
 from observatory.stimuli.battery_file import domain_text
 
 Chance = random.Random
+SEAL = 12
+"""Bytes at the end of a logbook's file."""
 HARM: tuple[Any, ...] = (
     *(None, True, -1, 0, 1.5, 10**400, -(10**30), 2**63, float("nan"), float("inf"), 1e308),
     *("", " ", "\0", "two\nlines", "\u202eright to left", "../../../escaped", "/etc/passwd", "\ud800", "\x1b[31m"),
@@ -349,6 +351,11 @@ def spoil_csv(path: Path, chance: Chance) -> None:
 # What is whole -----------------------------------------------------------------------------------------------------
 
 
+def as_left_by_trainer(folder: Path) -> None:
+    pickled(folder)
+    as_trainer(folder)
+
+
 def whole(home: Path) -> Path:
     """One folder for each kind of file, everything in it as it should be."""
     steps, random_numbers = [0, 100, 200, 400], np.random.default_rng(0)
@@ -363,7 +370,11 @@ def whole(home: Path) -> Path:
     for domain in small_battery(items=2).domains:
         (battery / f"{domain.name}.json").write_text(domain_text(domain))
     folders(home / "safetensors", steps=(0, 2))
-    folders(home / "pickles", steps=(0, 2), save=pickled)
+    folders(home / "pickles", name="checkpoint-{}", steps=(0, 2), save=as_left_by_trainer)
+    folders(home / "shards", limit="15KB", steps=(0, 2))
+    for step in (0, 2):
+        progress = {"step": step, "tokens": 32 * step, "attention": "eager", "threads": 1}
+        (home / "shards" / f"step{step}" / "progress.json").write_text(json.dumps(progress))
     results = {"acc,none": 0.5, "acc_stderr,none": 0.01, "alias": "piqa"}
     content = {
         "results": {"piqa": results, "sciq": {"acc,none": 0.25, "acc_stderr,none": "N/A"}},
@@ -422,6 +433,11 @@ def without_journal(folder: Path, _: Chance) -> None:
         file.unlink()
 
 
+def without_checksum(folder: Path, _: Chance) -> None:
+    """As older versions wrote it, so that what is spoilt gets as far as HDF5."""
+    (folder / "log.h5").write_bytes((folder / "log.h5").read_bytes()[:-SEAL])
+
+
 def both(*spoilers: Callable[[Path, Chance], None]) -> Callable[[Path, Chance], None]:
     def spoil_all(folder: Path, chance: Chance) -> None:
         for spoiler in spoilers:
@@ -454,6 +470,9 @@ CONFIGURED = (
 )
 KINDS: dict[str, Kind] = {
     "logbook, bytes": Kind("verdict", both(without_journal, at("log.h5", spoil)), (*READING, *WRITING)),
+    "logbook, unsealed": Kind(
+        "verdict", both(without_journal, without_checksum, at("log.h5", spoil)), (*READING, *WRITING)
+    ),
     "logbook, arrays": Kind("verdict", both(without_journal, at("log.h5", spoil_arrays)), (*READING, *WRITING)),
     "logbook, drawn": Kind("verdict", both(without_journal, at("log.h5", spoil_arrays)), DRAWING[:1]),
     "circuits, arrays": Kind("circuits", at("log.h5", spoil_arrays), ("circuits log.h5",)),
@@ -461,6 +480,7 @@ KINDS: dict[str, Kind] = {
     "journal": Kind("verdict", both(sometimes_without_product, at("*.journal", spoil_journal)), WRITING),
     "battery": Kind("battery", at("*.json", spoil_text), ("battery show --battery .", "battery audit --battery .")),
     "safetensors": Kind("safetensors", spoil_checkpoint, ("doctor .", "doctor . --quick true", REPLAY)),
+    "shards": Kind("shards", spoil_checkpoint, ("doctor .", "doctor . --quick true", REPLAY)),
     "pickles": Kind("pickles", spoil_checkpoint, ("doctor .", "doctor . --quick true", REPLAY)),
     "configuration": Kind("configs", spoil_all_yaml, CONFIGURED),
     "results": Kind("results", at("*.json", spoil_text), ("import out/o.h5 .", "import out/o.h5 step1000.json")),
