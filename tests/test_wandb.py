@@ -52,7 +52,7 @@ from observatory.measure.scene import Scene
 from observatory.publish.allowance import Allowance
 from observatory.publish.destination import Destination, Told
 from observatory.publish.judgement import judge
-from observatory.publish.scalars import BY_DOMAIN, MOST, domain_names, left_out, observed, row
+from observatory.publish.scalars import BY_DOMAIN, MOST, Row, domain_names, left_out, observed, row
 from observatory.publish.session import Session
 from observatory.review.effects.competence import competence
 from observatory.review.effects.lesion_effects import lesion_effects
@@ -243,6 +243,12 @@ def test_a_run_of_its_own_has_all_that_is_told(planted_run: tuple[Path, OfflineR
     logbook = open_logbook(path)
     judged = emergence(logbook)
     assert told.steps() == STEPS
+    # what an instrument says of itself, and the loss; not the error of it
+    rows = [entry for entry in told.observed() if "observatory/seconds" in entry]
+    assert [entry["observatory/probe_score"] for entry in rows] == logbook["probe_score"].values.tolist()
+    losses_shown = [entry["observatory/train_loss"] for entry in rows if "observatory/train_loss" in entry]
+    assert losses_shown == logbook["train_loss"].dropna("step").values.tolist() != []
+    assert not any("observatory/probe_error" in entry for entry in rows)
     # the summary, by which runs sort
     onsets = {name: told.summary[f"observatory/{name}/onset_tokens"] for name in CURVES}
     assert 10 * 2048 < onsets["early"] <= 20 * 2048 < 80 * 2048 < onsets["late"] <= 160 * 2048
@@ -394,6 +400,35 @@ def test_what_is_told_of_a_domain_grows_less_with_their_number(domains: int) -> 
     assert count * domains + 10 <= MOST
     assert (count == len(BY_DOMAIN)) == (domains < 4)
     assert domains > 10 or count >= 5
+
+
+@pytest.mark.parametrize(("domains", "room"), [(0, 53), (2, 31), (4, 17), (10, 3)])
+def test_of_many_numbers_the_loss_and_headlines_are_told_as_far_as_there_is_room(domains: int, room: int) -> None:
+    """What of each domain is most useful comes first; and never more names than charts."""
+    numbers: dict[str, Any] = {f"other_{n}": 1.0 for n in range(40)} | {"train_loss": 2.0}
+    told = xr.Dataset({name: ("step", [value]) for name, value in numbers.items()})
+    headlines = {f"z_{n:02d}": ("step", [3.0], {"headline": f"number {n}"}) for n in range(30)}
+    names = [f"domain{n}" for n in range(domains)]
+    book = told.assign(headlines).assign_coords(step=[1], tokens=("step", [2]), domain=names)
+    shown = [name.removeprefix("observatory/") for name in row(book).scalars][2:]
+    expected = ["train_loss", *headlines, *sorted(numbers)][:room]
+    assert shown == expected
+
+    unseen = left_out(domains, ["train_loss", *headlines])
+    assert ("z_29" in unseen) == (room < 31)
+
+
+def test_there_are_never_more_names_than_charts_whatever_comes_late() -> None:
+    """An instrument with a schedule of its own brings names at steps at which others bring theirs."""
+    noting = Noting()
+    session = Session(noting, None)
+    for step, first in enumerate((0, 30, 0, 60)):
+        session.tell(Row(step, step, {f"observatory/n{n}": 1.0 for n in range(first, first + 50)}))
+    shown = [set(told.row.scalars) for told in noting.told]
+    assert len(set.union(*shown)) == MOST
+    assert shown[0] == shown[2]
+    assert len(shown[1]) == 30
+    assert shown[3] == set()
 
 
 def test_names_from_a_data_file_are_made_harmless(tmp_path: Path) -> None:

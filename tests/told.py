@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 from recorded import BATTERY
 from verdicts import planted, step_up
@@ -16,8 +17,10 @@ CURVES = {"early": step_up(STEPS, at=20), "late": step_up(STEPS, at=160), "never
 
 
 def run(tokens: int = 2048) -> xr.Dataset:
-    """`early` emerges at step 20 and `late` at 160."""
-    return planted(STEPS, CURVES, tokens=tokens, loss=True)
+    """`early` emerges at step 20 and `late` at 160; an instrument of somebody's has a headline and its error."""
+    score = ("step",), np.linspace(1, 2, len(STEPS)), {"headline": "score of a probe", "error": "error"}
+    error = ("step",), np.full(len(STEPS), 0.05)
+    return planted(STEPS, CURVES, tokens=tokens, loss=True).assign(probe_score=score, probe_error=error)
 
 
 def losses(tokens: int = 2048) -> xr.Dataset:
