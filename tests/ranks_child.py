@@ -17,11 +17,13 @@ import torch
 import torch.distributed as dist
 from loop import word_tokenizer
 from models import tiny
+from outside_planted import of_noise
 from tasks import battery_with_tasks
 from torch import nn
 
 from observatory import Instrument, Monitor, Observatory, Variable, open_logbook
 from observatory.measure.instruments import Lesions
+from observatory.measure.instruments.alignment import Alignment
 from observatory.measure.ranks import ALONE, Ranks, all_ranks
 from observatory.measure.scene import Scene
 from observatory.observation import Observation
@@ -32,6 +34,7 @@ ALL = (
     "circuits",
     Lesions(of="contrast", controls=2),  # which has regions at every step
     Lesions(of="contrast", to="corrupted", controls=2, name="corrupted"),
+    Alignment(of_noise(), controls=2),
     "massive",
     "sparsity",
     "rank",

@@ -90,7 +90,7 @@ def test_what_comes_first_is_confirmed_what_comes_later_denied_and_what_moves_no
         assert told["late", second].answer == "denied"
     sentence = told["early", "margin of all tasks"].sentence
     assert sentence.startswith(
-        "alignment/early/predictivity precedes margin of all tasks: confirmed; the latter is half"
+        "alignment/early/predictivity precedes margin of all tasks: confirmed; the latter is half-way"
     )
     half = told["early", "margin of all tasks"].lead.halfway
     assert half is not None
