@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", OMP_NUM_THREADS="1")
@@ -24,14 +25,24 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))  # whose children and 
 
 import torch
 from campaign_kills import Tally
+from campaign_lightning import kill_ddp, kill_lightning
 from campaign_parts import kill_replays, kill_runs, kill_writers
 from campaign_places import PLACES, Counts
 from logbook_cases import observation
 
 from observatory import Logbook
 
-PARTS = {"logbook": kill_writers, "live": kill_runs, "replay": kill_replays}
-SHARES = {"logbook": 0.7, "live": 0.15, "replay": 0.15}
+PARTS = {
+    "logbook": kill_writers,
+    "live": kill_runs,
+    "replay": kill_replays,
+    "lightning": kill_lightning,
+    "ddp": kill_ddp,
+    "crew": partial(kill_replays, workers=2),
+}
+QUICK = ["logbook", "live", "replay", "places"]
+"""Those of which a life takes less than a second."""
+SHARES = {"logbook": 0.7, "live": 0.15, "replay": 0.15, "lightning": 0.15, "ddp": 0.15, "crew": 0.05}
 
 
 def main() -> None:
@@ -39,7 +50,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--places", type=int, default=60, help="how often each place is tried")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--parts", nargs="+", choices=[*PARTS, "places"], default=[*PARTS, "places"])
+    parser.add_argument(
+        "--parts", nargs="+", choices=[*PARTS, "places"], default=["logbook", "live", "replay", "places"]
+    )
     parser.add_argument("--folder", type=Path, default=Path("/dev/shm"), help="on what file system")
     parser.add_argument("--out", type=Path, help="a file for the counts, as JSON")
     given = parser.parse_args()
@@ -72,8 +85,8 @@ def main() -> None:
 
 def row(part: str, tally: Tally) -> str:
     return (
-        f"| {part} | {tally.kills} | {tally.lives} | {tally.acknowledged} | {tally.opened} | {tally.ends} of "
-        f"{tally.chains} | {len(tally.faults)} |"
+        f"| {part} | {tally.kills} | {tally.of_others} | {tally.lives} | {tally.acknowledged} | {tally.opened} | "
+        f"{tally.ends} of {tally.chains} | {len(tally.faults)} |"
     )
 
 

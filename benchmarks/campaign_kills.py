@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import select
@@ -31,6 +32,8 @@ class Tally:
     """What was tried and what came of it."""
 
     kills: int = 0
+    of_others: int = 0
+    """Kills of which it was not the process that writes, but another one of its run."""
     lives: int = 0
     acknowledged: int = 0
     """Observations, gaps and rewinds that were acknowledged by a process that was then killed, or that went on."""
@@ -40,6 +43,10 @@ class Tally:
     """Of lives that went on one after another."""
     ends: int = 0
     """Chains whose logbook was compared with that of a run that was never killed."""
+    slowest: float = 0.0
+    """Seconds from a kill to the end of those who were left."""
+    told: dict[str, int] = field(default_factory=dict)
+    """With which words they ended, and how often."""
     faults: list[str] = field(default_factory=list)
 
 
@@ -48,16 +55,23 @@ class Moment(NamedTuple):
 
     words: int
     delay: float
+    other: float | None = None
+    """None for the process itself; else one of those that it has started: of n the first up to 1/n, and so on."""
 
 
 class Life(NamedTuple):
     said: list[str]
     killed: bool
     seconds: float
+    after: float = 0.0
+    """From the kill to the end of the last of its processes."""
 
 
 def live(work: Work, moment: Moment | None = None) -> Life:
-    """Forks, so that a life costs no imports, and kills it at the moment, if there is one."""
+    """Forks, so that a life costs no imports, and kills it or one it has started at the moment, if there is one.
+
+    Who is left has to end by itself.
+    """
     if (threads := threading.active_count()) > 1:
         raise RuntimeError(f"{threads} threads run here; a child could wait for ever for a lock that one of them holds")
     reading, writing = os.pipe()
@@ -66,32 +80,65 @@ def live(work: Work, moment: Moment | None = None) -> Life:
     if pid == 0:
         _child(work, writing)
     os.close(writing)
-    heard, armed = b"", None
-    if moment is not None and moment.words == 0:
-        armed = began + moment.delay
-    while True:
-        left = began + HANGS - time.perf_counter() if armed is None else armed - time.perf_counter()
-        ready = select.select([reading], [], [], max(left, 0))[0] if left > 0 else []
-        if not ready:
-            os.kill(pid, signal.SIGKILL)  # it may be done already: then it is a zombie, and this does nothing
-            heard += b"".join(iter(lambda: os.read(reading, 65536), b""))
-            break
-        if not (news := os.read(reading, 65536)):
-            break
-        heard += news
-        if moment is not None and armed is None and heard.count(b"\n") >= moment.words:
-            armed = time.perf_counter() + moment.delay
+    heard, struck, others = _listen(pid, reading, moment, began)
     os.close(reading)
+    limit = (struck or began) + HANGS
+    while any(map(_runs, others)) and time.perf_counter() < limit:
+        time.sleep(0.01)
+    ended = time.perf_counter()
+    hung = [one for one in (pid, *others) if ended >= limit and _runs(one)]
+    for one in hung:
+        os.kill(one, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
-    taken = time.perf_counter() - began
-    said = heard.decode().splitlines()
-    if taken > HANGS:
-        said.append("error: it hung")
-    elif not os.WIFSIGNALED(status) and os.waitstatus_to_exitcode(status):
-        said.append(f"error: exit status {os.waitstatus_to_exitcode(status)}")
-    elif os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGKILL:
-        said.append(f"error: signal {os.WTERMSIG(status)}")
-    return Life(said, os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, taken)
+    said, code = heard.decode().splitlines(), os.waitstatus_to_exitcode(status)
+    other = moment is not None and moment.other is not None
+    killed = bool(struck) and (other or code == -signal.SIGKILL)
+    if hung:
+        said.append(f"error: {len(hung)} hung")
+    elif code and (other or not killed):
+        said.append(f"error: exit status {code}")
+    return Life(said, killed, ended - began, ended - struck if struck else 0.0)
+
+
+def _listen(pid: int, reading: int, moment: Moment | None, began: float) -> tuple[bytes, float, list[int]]:
+    """What it said until its end, or for too long; when somebody was killed; and which processes it had then."""
+    heard, struck, others = b"", 0.0, []
+    armed = began + moment.delay if moment is not None and moment.words == 0 else math.inf
+    while True:
+        now = time.perf_counter()
+        if moment is not None and armed <= now:
+            others = [one for one in started_by(pid) if _runs(one)]
+            victims = [pid] if moment.other is None else others
+            armed = math.inf if victims else now + 0.01  # it may start some soon
+            if victims:
+                os.kill(victims[int((moment.other or 0.0) * len(victims))], signal.SIGKILL)
+                struck = now
+        if (left := (struck or began) + HANGS - now) < 0:
+            return heard, struck, others or started_by(pid)
+        if not select.select([reading], [], [], min(left, max(armed - now, 0.0)))[0]:
+            continue
+        if not (news := os.read(reading, 65536)):
+            return heard, struck, others
+        heard += news
+        if moment is not None and not struck and armed == math.inf and heard.count(b"\n") >= moment.words:
+            armed = time.perf_counter() + moment.delay
+
+
+def started_by(pid: int) -> list[int]:
+    """Processes of the same program, by whichever thread; not Python's own, which clears up behind it."""
+    try:
+        lists = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+        names = {int(one): Path(f"/proc/{one}/cmdline").read_bytes() for found in lists for one in found}
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return sorted(one for one, name in names.items() if b"resource_tracker" not in name)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _child(work: Work, writing: int) -> None:
@@ -112,11 +159,15 @@ def void(_: object) -> None:
     """Nothing is to be done with what a call gives back."""
 
 
-def moments(chance: random.Random, usual: float, words: int) -> Iterator[Moment]:
-    """Half of them anywhere in a life of usual length, half of them just after it said something."""
+def moments(chance: random.Random, usual: float, words: int, together: bool = False) -> Iterator[Moment]:
+    """Half of them anywhere in a life of usual length, half of them just after it said something.
+
+    Of processes that work together it is now the first and now another one.
+    """
     while True:
-        yield Moment(0, chance.uniform(0, usual))
-        yield Moment(1 + chance.randrange(words), chance.uniform(0, 0.004))
+        for other in (None, chance.random()) if together else (None,):
+            yield Moment(0, chance.uniform(0, usual), other)
+            yield Moment(1 + chance.randrange(words), chance.uniform(0, 0.004), other)
 
 
 @contextmanager
