@@ -94,7 +94,7 @@ def test_what_works_against_the_answer_is_no_part_of_it_and_a_task_without_score
 ) -> None:
     scores = np.ones((24, 4))
     scores[:, 1] = -5
-    scores[3] = np.nan
+    scores[3, 2] = np.nan
     scores[4] = -1
     found = skill_modules(with_scores(planted, scores))[1]
     assert found is not None
