@@ -54,7 +54,7 @@ def everything(folder: Path, names: Sequence[str] = DOMAINS) -> xr.Dataset:
     lesions = lesions.assign_coords(task=tasks).drop_vars("tokens")
     book = book.assign_coords({name: circuits[name] for name in ("circuit_space", "share", "task", "other_task")})
     book = book.assign({name: circuits[name].reset_coords(drop=True) for name in kept}).merge(lesions, join="exact")
-    book = book.assign(_competence(book)).assign_attrs(circuits.attrs)
+    book = book.assign(_competence(book)).assign(_headlines(names)).assign_attrs(circuits.attrs)
     book["gap_reason"] = ("gap", ["out of luck"])
     book.attrs |= {
         "seed": 7,
@@ -63,6 +63,19 @@ def everything(folder: Path, names: Sequence[str] = DOMAINS) -> xr.Dataset:
         "doctor": json.dumps([{"severity": "warning", "kind": "weights", "text": "weights look cut", "steps": [100]}]),
     }
     return _renamed(book, dict(zip(DOMAINS, names, strict=True)))
+
+
+def _headlines(names: Sequence[str]) -> dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, str]]]:
+    """One that rises at step 30 with an error and twins, one that is measured seldom, and one of noise alone."""
+    steps, random = len(STEPS), np.random.default_rng(2)
+    seldom = np.where(np.arange(steps) % 4 == 0, 1.0 * np.arange(steps), np.nan)
+    return {
+        "probe_score": (("step",), step_up(STEPS, 30, height=12.0), {"headline": names[0], "error": "error"}),
+        "probe_error": (("step",), np.full(steps, 0.25), {}),
+        "probe_score_twins": (("step", "twin"), np.tile(np.linspace(0, 1, 8), (steps, 1)), {}),
+        "rare_number": (("step",), seldom, {"headline": "measured seldom"}),
+        "noise_number": (("step",), random.normal(size=steps), {"headline": "noise alone"}),
+    }
 
 
 def _competence(book: xr.Dataset) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:

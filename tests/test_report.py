@@ -21,8 +21,10 @@ from verdicts import planted, step_up
 
 from observatory import open_logbook
 from observatory.cli import main
+from observatory.record.console import human
 from observatory.review.effects.competence import competence
 from observatory.review.effects.lesion_effects import lesion_effects
+from observatory.review.effects.milestones import of_headlines
 from observatory.review.figures.style import looks
 from observatory.review.figures.token_axis import TokenAxis
 from observatory.review.judge.emergence import emergence
@@ -228,6 +230,34 @@ def test_lesions_circuits_and_competence_are_those_of_their_reviews(logbook: xr.
     for measure, name in zip(page.data["competence"]["measures"], ("margin", "accuracy", "loss"), strict=True):
         for part, end in (("index", ""), ("low", "_low"), ("high", "_high")):
             same(measure[part], able[f"domain_{name}{end}"].transpose("domain", "step").values)
+
+
+def test_instruments_beside_the_regions_are_told_in_the_page_and_drawn_where_they_were_measured(
+    logbook: xr.Dataset, page: Page
+) -> None:
+    told = page.text.partition("Beside the regions")[2].partition("Order of emergence")[0]
+    found = {one.name: one for one in of_headlines(logbook)}
+    score = found["probe_score"].halfway
+    assert score is not None
+    assert score.interval is not None
+    low, high = score.interval
+    tokens = human(round(2048 * score.step))
+    assert f"language 0.0 12.0 step {score.step:,.0f}, {tokens} tokens {low:,.0f} to {high:,.0f}" in told
+    assert "noise alone" in told
+    assert "has no net change" in told
+    assert "measured seldom 0.00 8.00 measured seldom" not in told
+    assert "measured seldom 0.00 8.00 has 3 finite observations, and a lead needs 6" in told
+    curves = {one["name"]: one for one in page.data["beside"]}
+    assert list(curves) == [one.label for one in found.values()]
+    same(curves["language"]["values"], logbook["probe_score"].values, 2)
+    same(curves["language"]["high"], logbook["probe_score"].values + 1.96 * 0.25, 2)
+    same(curves["language"]["twins"], np.quantile(np.linspace(0, 1, 8), [0.025, 0.975]), 2)
+    assert curves["measured seldom"]["at"] == [0, 4, 8]
+    assert curves["measured seldom"]["values"] == [0, 4, 8]
+    assert "low" not in curves["noise alone"]
+    bare = Page(report_html(planted(STEPS, {"a": step_up(STEPS, 10), "b": step_up(STEPS, 10)})))
+    assert "No instrument beside the regions was recorded" in bare.text
+    assert bare.data["beside"] == []
 
 
 def test_numbers_are_rounded_and_what_is_none_is_null() -> None:

@@ -123,6 +123,8 @@ def test_every_panel_is_drawn_and_every_verdict_is_seen(browser: Any, file: Path
             assert shapes.count() > 5, panel
             assert page.locator(f"#{panel} svg").first.bounding_box()["width"] > 200
         assert page.locator("#competence svg").count() == 3
+        assert page.locator("#beside svg").count() == 3
+        assert page.locator("#beside svg").first.locator(".band, .twins, .plain, .cursor").count() == 4
         for one in judged.verdicts:
             assert page.get_by_text(verdict_sentence(judged, one.domain), exact=True).is_visible()
         assert page.locator("#timeline svg text", has_text="×").count() == 1
@@ -134,6 +136,8 @@ def test_without_scripts_the_words_are_there(browser: Any, file: Path, logbook: 
     with opened(browser, file, java_script_enabled=False) as page:
         assert page.get_by_text(verdict_sentence(judged, "math"), exact=True).is_visible()
         assert "need JavaScript" in page.inner_text("main")
+        assert page.get_by_text("measured seldom", exact=True).is_visible()
+        assert page.get_by_text("has 3 finite observations, and a lead needs 6").is_visible()
         assert not page.locator("#controls").is_visible()
 
 
@@ -143,7 +147,7 @@ def test_without_scripts_the_words_are_there(browser: Any, file: Path, logbook: 
 def test_the_slider_moves_every_panel_with_the_keyboard_alone(browser: Any, file: Path) -> None:
     with opened(browser, file) as page:
         before = {panel: state_of(page, panel) for panel in PANELS}
-        lines = {chart: cursor(page, chart) for chart in ("timeline", "levels", "loss", "competence")}
+        lines = {chart: cursor(page, chart) for chart in ("timeline", "levels", "loss", "competence", "beside")}
         for _ in range(12):
             page.keyboard.press("Tab")
             if page.evaluate("document.activeElement.id") == "step":
@@ -160,6 +164,10 @@ def test_the_slider_moves_every_panel_with_the_keyboard_alone(browser: Any, file
         assert {panel: state_of(page, panel) for panel in PANELS} == before
         page.keyboard.press("Home")
         assert page.inner_text("#when") == "step 0, 0 tokens"
+        assert page.inner_text("#beside .more >> nth=0") == "0.0 [−0.5, 0.5] at step 0, 0 tokens"
+        page.keyboard.press("ArrowRight")
+        rare = page.locator("#beside figure", has_text="measured seldom").locator(".more")
+        assert rare.inner_text() == "0.00 at step 0, 0 tokens"  # it was not measured since
 
 
 def test_the_panels_show_the_numbers_of_the_step_and_readout_chosen(

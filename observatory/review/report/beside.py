@@ -95,9 +95,9 @@ def _twins(logbook: xr.Dataset, name: str) -> Array | None:
     """Between which 95% of untrained twins lie."""
     if f"{name}_twins" not in logbook:
         return None
-    known = logbook[f"{name}_twins"].values.astype(float)
-    known = known[np.isfinite(known)]
-    return np.quantile(known, _SPREAD) if known.size else None
+    every = logbook[f"{name}_twins"].transpose("step", ...).values.astype(float).reshape(logbook.sizes["step"], -1)
+    known = [row[np.isfinite(row)] for row in every]  # the same at all steps at which they are told of
+    return next((np.quantile(row, _SPREAD) for row in known if row.size), None)
 
 
 def _decimals(values: Array) -> int:
