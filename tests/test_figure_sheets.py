@@ -19,7 +19,7 @@ from matplotlib.text import Text
 from modules_planted import FIGURES as OF_MODULES
 from modules_planted import planted_modules
 from pictures import assert_legible, named, said, shown
-from planted_run import DOMAINS, HOSTILE, TEN, WIDE, planted_run
+from planted_run import DOMAINS, HOSTILE, TEN, WIDE, planted_run, rise
 from planted_structure import FIGURES as OF_LAYERS
 from planted_structure import planted_structure
 
@@ -55,7 +55,20 @@ def book(case: str, name: str) -> xr.Dataset:
         return planted_attention(TEN, *CASES[case])
     if name in OF_MODULES:
         return planted_modules(TEN, TEN[3], CASES[case][1])
+    if name == "joint":
+        return _with_headlines(_of(case, "run"), CASES[case][0])
     return _of(case, "circuits" if name in OF_CIRCUITS else "lesions" if name in OF_LESIONS else "run")
+
+
+def _with_headlines(run: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
+    """Instruments whose labels are as long and as odd as the names of domains."""
+    curves = {name: rise(TEN, 15 * 2**place) for place, name in enumerate(names)}
+    return run.assign(
+        {
+            f"mine_{place}": ("step", curve, {"headline": f"{name} (share of it)"})
+            for place, (name, curve) in enumerate(curves.items())
+        }
+    )
 
 
 @cache
