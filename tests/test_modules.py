@@ -11,6 +11,7 @@ from structural import observed, recorded
 
 from observatory.measure.coactivation import NONE, correlations, halves, modularity, rotated, sampled, standard_errors
 from observatory.measure.communities import (
+    _moved,
     bipartite_matrix,
     by_size,
     louvain,
@@ -94,6 +95,18 @@ def test_partitions_are_as_good_as_those_of_networkx() -> None:
             )
             less.append(theirs - quality(matrix, louvain(matrix, draw(seed))))
     assert np.mean(less) < 0.005
+
+
+def test_no_node_would_gain_by_going_elsewhere() -> None:
+    for seed in range(5):
+        matrix = modularity_matrix(nx.to_numpy_array(nx.gnp_random_graph(40, 0.15, seed=seed)))
+        labels = _moved(matrix, draw(seed))
+        best = quality(matrix, labels)
+        for node in range(40):
+            for other in range(41):
+                moved = labels.copy()
+                moved[node] = other
+                assert quality(matrix, moved) < best + 1e-9
 
 
 def test_planted_groups_are_found_and_numbered_by_size() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from matplotlib.ticker import PercentFormatter
 
 from observatory.observation import Array
 from observatory.review.figures.from_first import from_first
-from observatory.review.figures.style import INK, MUTED, SCREEN, Sheet, legend, looks, short, small, style
+from observatory.review.figures.style import INK, MUTED, SCREEN, Look, Sheet, legend, looks, short, small, style
 from observatory.review.figures.token_axis import TokenAxis
 from observatory.review.sharing.circuit_record import Choice, looked
 from observatory.review.sharing.relabelling import Chance
@@ -44,6 +44,7 @@ def skill_modules_figure(logbook: xr.Dataset, choice: Choice | None = None, shee
     found = skill_modules(logbook, choice)
     last = [one for one in found if one][-1]
     axis = TokenAxis.of(looked(logbook))
+    look = looks([str(domain) for domain in logbook["domain"].values])
     across = sheet.across(2, 3.0)
     rows = _ROW * len(last.tasks.names) + 0.7
     with style(sheet):
@@ -52,9 +53,8 @@ def skill_modules_figure(logbook: xr.Dataset, choice: Choice | None = None, shee
             table, agreement = figure.subplots(1, 2, width_ratios=(1.15, 1))
         else:
             table, agreement = figure.subplots(2, 1, height_ratios=(rows, _PANEL))
-        _draw_table(table, last, figure)
+        _draw_table(table, last, look, figure)
         _draw_agreement(agreement, axis, found, choice.alpha)
-        look = looks(list(dict.fromkeys(last.tasks.domains)))
         marks: dict[str, Artist] = {
             name: Line2D([], [], color=one.color, marker=one.marker, linewidth=0) for name, one in look.items()
         }
@@ -64,9 +64,9 @@ def skill_modules_figure(logbook: xr.Dataset, choice: Choice | None = None, shee
     return figure
 
 
-def _draw_table(panel: Axes, last: SkillModules, figure: Figure) -> None:
+def _draw_table(panel: Axes, last: SkillModules, look: Mapping[str, Look], figure: Figure) -> None:
     """Rows are tasks, and lines part communities; a dot below each column has the colour of the part's community."""
-    domains = list(dict.fromkeys(last.tasks.domains))
+    domains = list(look)
     order = np.lexsort((np.array([domains.index(one) for one in last.tasks.domains]), last.of_tasks))
     shown = panel.imshow(last.weights[order], cmap="Purples", vmin=0, aspect="auto", interpolation="none")
     count, parts = last.weights.shape
@@ -77,7 +77,7 @@ def _draw_table(panel: Axes, last: SkillModules, figure: Figure) -> None:
     every = -(-parts // _MOST_COLUMNS)
     panel.set_xticks(range(0, parts, every), list(last.parts[::every]), rotation=90, fontsize=small())
     panel.tick_params(length=0, pad=8)
-    look, beside, under = looks(domains), panel.get_yaxis_transform(), panel.get_xaxis_transform()
+    beside, under = panel.get_yaxis_transform(), panel.get_xaxis_transform()
     for row, one in enumerate(order):
         own = look[last.tasks.domains[one]]
         panel.plot(-0.025, row, own.marker, color=own.color, markersize=3, clip_on=False, transform=beside)
