@@ -212,3 +212,16 @@ def test_a_file_of_headlines_alone_is_enough(tmp_path: Path, book: xr.Dataset) -
     opened = open_logbook(recorded(tmp_path / "o.h5", source))
     assert [one.label for one in headlines(opened)] == ["early one", "late one"]  # attributes are kept
     assert len(named(joint(opened).axes[0], "_halfway")) == 2
+
+
+def test_a_replicate_that_ends_where_it_began_divides_nothing_by_nothing() -> None:
+    """Its regression may lie below half of its way by rounding, everywhere."""
+    draw = np.random.default_rng(69)
+    count = int(draw.integers(6, 14))
+    draw.random(count)
+    level = draw.choice([0, 0.1, 0.3, 0.7], count) * draw.random()
+    rows = np.tile(np.linspace(0, 1, count), (60, 1))
+    rows[7] = level
+    found = halfway(Series("one", np.arange(count), rows[0], replicates=rows), 200)
+    assert not isinstance(found, str)
+    assert np.isfinite(found.draws).all()
