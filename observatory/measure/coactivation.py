@@ -51,8 +51,7 @@ def rotated(matrix: Float[Array, "neuron other"], draw: np.random.Generator) -> 
     Few dimensions alone make neurons cluster, so that any network's correlations beat a rewired graph.
     """
     spectrum = np.linalg.eigvalsh(matrix).clip(min=0)
-    directions, signs = np.linalg.qr(draw.standard_normal(matrix.shape))
-    directions = directions * np.sign(np.diag(signs))  # evenly over all directions (Mezzadri 2007)
+    directions, _ = np.linalg.qr(draw.standard_normal(matrix.shape))  # even over all directions but for signs
     mixed = (directions * spectrum) @ directions.T
     size = np.sqrt(np.diag(mixed))
     found: Array = np.round(mixed / np.outer(size, size), _DIGITS)
