@@ -147,8 +147,11 @@ class Monitor:
         self._attributes = dict(attributes or {})
         self._clock.begin(step)
         try:
-            with self._ranks.together():
+            before = self._clock.seconds()["observing"]
+            with self._clock.observing(), self._ranks.together():
                 self._open(step, resumed, loggers)
+            opening = self._clock.seconds()["observing"] - before
+            self._plan.spend(opening, once=opening)
             if step == 0 and self._acted != 0:
                 self._observe(last=max_steps == 0)
         except BaseException:

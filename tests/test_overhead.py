@@ -30,7 +30,7 @@ from observatory.observation import Observation
 
 BATTERY = small_battery(items=2)
 COST, PACE, STEPS = 0.05, 0.01, 150
-SHARE = 0.3
+SHARE = 0.9
 
 
 class Slow(Instrument):
