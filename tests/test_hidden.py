@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,8 +19,10 @@ from torch import Tensor, nn
 
 from observatory import Observatory
 from observatory.measure.instruments.hidden import Hidden
+from observatory.measure.scene import Scene
+from observatory.measure.steered_trial import KINDS, SteeredTrial
 from observatory.measure.steering import depths, direction, halves, in_turn, sides, without
-from observatory.observation import Observation
+from observatory.observation import Instrument, Observation, Variable
 from observatory.stimuli.battery import Battery, Pair, Task
 
 MODELS: dict[str, tuple[Callable[[], nn.Module], str]] = {
@@ -181,6 +183,39 @@ def test_a_direction_is_found_although_nobody_says_which_answers_belong_together
     assert float((without(torch.randn(3, 40, generator=draw), found) @ found).abs().max()) < 1e-6
     assert not direction(torch.zeros(4, 5), torch.zeros(4, dtype=torch.long), torch.ones(4)).any()
     assert direction(torch.full((4, 5), torch.nan), torch.zeros(4, dtype=torch.long), torch.ones(4)).isnan().all()
+
+
+class Looking(Instrument):
+    """Keeps the directions that an observation would steer with."""
+
+    name = "looking"
+
+    def __init__(self) -> None:
+        self.fitted = torch.zeros(())
+        self.drawn: dict[str, list[Tensor]] = {}
+
+    def measure(self, scene: Scene) -> Mapping[str, Variable]:
+        trial = SteeredTrial(scene, PAIRS)
+        self.fitted = trial.fitted()
+        self.drawn = {kind: trial.controls(self.fitted, kind, 3) for kind in KINDS}
+        return {}
+
+
+def test_directions_of_no_meaning_are_as_long_at_right_angles_and_all_different() -> None:
+    looking = Looking()
+    battery = battery_of(poles(), TASKS[2])
+    Observatory(word_tokenizer(), battery=battery, instruments=[looking], twins=0).observe(tiny("gpt_neox"), 0)
+    fitted = looking.fitted  # task, half, layer, unit
+    every = torch.stack([one for drawn in looking.drawn.values() for one in drawn])
+    torch.testing.assert_close(fitted.norm(dim=-1), torch.ones(fitted.shape[:-1]))
+    long = every.norm(dim=-1)
+    assert float((long[:, 0] - 1).abs().max()) < 1e-5  # the other task's are fitted to three pairs
+    assert set(long.round(decimals=4).unique().tolist()) <= {0.0, 1.0}
+    assert float((every * fitted).sum(-1).abs().max()) < 1e-5
+    flat = every[:, 0].flatten(0, 2)
+    assert float((flat @ flat.T - torch.eye(len(flat))).abs().max()) < 0.99
+    parallel = torch.stack((fitted[0, 0, 0], -fitted[0, 0, 0]))
+    assert not without(parallel, fitted[0, 0, 0]).any()
 
 
 def test_the_last_block_is_never_steered() -> None:

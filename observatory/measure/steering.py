@@ -19,6 +19,7 @@ from observatory.measure.drawn import generator
 from observatory.stimuli.battery import Pair, Task
 
 _DEPTHS = (0.25, 0.5, 0.75)
+_ROUNDING = 1e-5
 
 
 def depths(layers: int) -> tuple[int, ...]:
@@ -115,8 +116,13 @@ def random(width: int, count: int, *name: str) -> Float[Tensor, "{count} {width}
 
 
 def without(vectors: Float[Tensor, "some unit"], one: Float[Tensor, " unit"]) -> Float[Tensor, "some unit"]:
-    """At right angles to a direction of length 1, and of length 1."""
-    return _of_length_one(vectors.double() - (vectors.double() @ one.double())[:, None] * one.double())
+    """Of vectors of length 1 what is at right angles to another, of length 1; zero where nothing but rounding is left.
+
+    That is so where few prompts were shuffled, and came to lie as they were.
+    """
+    rest = vectors.double() - (vectors.double() @ one.double())[:, None] * one.double()
+    left = torch.linalg.vector_norm(rest, dim=-1, keepdim=True)
+    return _of_length_one(torch.where(left < _ROUNDING, 0.0, rest))
 
 
 def _of_length_one(vectors: Float[Tensor, "*some unit"]) -> Float[Tensor, "*some unit"]:
