@@ -12,14 +12,12 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from observatory.review.effects.alignment import no_alignment
-from observatory.review.effects.alignment import no_alignment
 from observatory.review.effects.competence import no_competence
 from observatory.review.effects.faithfulness import no_faithfulness
 from observatory.review.effects.hidden import no_hidden
 from observatory.review.effects.leads import no_leads
 from observatory.review.effects.lesion_effects import no_lesions
 from observatory.review.effects.milestones import no_milestones
-from observatory.review.figures.alignment import alignment_figure
 from observatory.review.figures.alignment import alignment_figure
 from observatory.review.figures.attention import attention_figure, no_attention
 from observatory.review.figures.competence_curves import competence_figure
@@ -130,7 +128,6 @@ FIGURES: Mapping[str, Drawing] = {
     "attention": Drawing(attention_figure, no_attention),
     "induction": Drawing(induction_figure, no_induction),
     "depth": Drawing(depth_map, no_depth),
-    "alignment": Drawing(alignment_figure, no_alignment),
     "alignment": Drawing(alignment_figure, no_alignment),
     "modules": Drawing(modules_figure, no_modules),
     "skill_modules": Drawing(skill_modules_figure, no_skill_modules),
