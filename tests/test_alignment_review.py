@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+from alignment_planted import planted_alignment
 from pictures import assert_legible, named, said, shown
-from planted_run import DOMAINS, planted_run, rise
+from planted_run import DOMAINS, planted_run
 from recorded import recorded
 
 from observatory.cli import main
@@ -26,45 +26,12 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:\\s*(By default only one Jsonargparse|.* was deprecated in v):DeprecationWarning"
 )
 STEPS = [0, 1, 3, 6, 10, 18, 30, 56, 100, 180, 300, 560, 1000, 1800, 3000]
-MIDDLES = {"early/predictivity": 12.0, "late/rsa": 900.0}
-"""Margins rise at 100, the benchmark at 200."""
-LAYERS, PARTS, MASKS = 4, 20, 19
-
-
-def with_alignment(steps: Sequence[int] = STEPS, middles: Mapping[str, float] = MIDDLES) -> xr.Dataset:
-    """Rises of half of what is possible; the region of the first domain is far above its random masks, others not."""
-    draw, book = np.random.default_rng(0), planted_run(steps, DOMAINS[:2])
-    mean = np.stack([rise(steps, middle, 0.5) for middle in middles.values()], 1)
-    left_out = mean[..., None] * (1 + 0.01 * draw.standard_normal((len(middles), PARTS)))
-    left_out += 0.002 * draw.standard_normal(left_out.shape)
-    off = left_out - left_out.mean(-1, keepdims=True)
-    matched = mean[..., None, None] / 2 + 0.02 * draw.standard_normal((len(steps), len(middles), 2, MASKS))
-    region = np.stack([mean / 2 + 0.2, np.median(matched[..., 1, :], -1)], -1)
-    outside = ("step", "outside")
-    return book.assign(
-        {
-            "alignment_score": ((*outside, "layer"), mean[..., None] * np.linspace(0.8, 1.2, LAYERS)),
-            "alignment_mean": (outside, mean),
-            "alignment_error": (outside, np.sqrt((PARTS - 1) / PARTS * np.square(off).sum(-1))),
-            "alignment_left_out": ((*outside, "part"), left_out),
-            "alignment_ceiling": (
-                (*outside, "bound"),
-                np.tile([[0.7, 0.7], [0.6, 0.8]][: len(middles)], (len(steps), 1, 1)),
-            ),
-            "alignment_chance": (outside, np.zeros(mean.shape)),
-            "alignment_region": ((*outside, "domain"), region),
-            "alignment_matched": ((*outside, "domain", "matched_mask"), matched),
-            "alignment_score_twins": (
-                ("step", "twin", "outside", "layer"),
-                0.05 * draw.standard_normal((len(steps), book.sizes["twin"], len(middles), LAYERS)),
-            ),
-        }
-    ).assign_coords(outside=list(middles))
+LAYERS = 4
 
 
 @cache
 def run() -> xr.Dataset:
-    return with_alignment()
+    return planted_alignment(STEPS, DOMAINS[:2])
 
 
 def test_replicates_have_the_recorded_error_and_are_of_the_same_stimuli_at_every_step() -> None:
@@ -100,7 +67,7 @@ def test_what_comes_first_is_confirmed_what_comes_later_denied_and_what_moves_no
     flat["alignment_left_out"][:] = 0.2
     assert {one.answer for one in precedences(flat)} == {"can't say"}
     assert "because alignment/late/rsa is constant" in precedences(flat)[-1].sentence
-    same = with_alignment(middles={"same/rsa": 100.0})
+    same = planted_alignment(STEPS, DOMAINS[:2], middles={"same/rsa": 100.0})
     assert precedences(same)[0].answer == "open"
 
 

@@ -11,6 +11,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 import xarray as xr
+from alignment_planted import FIGURES as OF_ALIGNMENT
+from alignment_planted import planted_alignment
 from attention_planted import FIGURES as OF_ATTENTION
 from attention_planted import planted_attention
 from circuits_planted import planted_circuits
@@ -53,6 +55,8 @@ def book(case: str, name: str) -> xr.Dataset:
         return planted_structure(TEN, CASES[case][1])
     if name in OF_ATTENTION:
         return planted_attention(TEN, *CASES[case])
+    if name in OF_ALIGNMENT:
+        return planted_alignment(TEN, *CASES[case])
     if name in OF_MODULES:
         return planted_modules(TEN, TEN[3], CASES[case][1])
     if name == "joint":
