@@ -162,6 +162,14 @@ def test_planted_modules_stand_out_from_both_nulls() -> None:
     assert found.beyond > 10 * found.rotated.std(ddof=1)
 
 
+def test_a_neuron_without_a_fellow_is_in_no_community() -> None:
+    lonely = draw(5).standard_normal((400, 1))
+    found = modularity(np.concatenate([lonely, planted(0.5)], 1), 0.2, 2, "x")
+    assert found.labels[0] == NONE
+    assert (found.labels[1:] != NONE).all()
+    assert found.communities == 4
+
+
 def no_more_than_nothing(values: Array) -> bool:
     return bool(abs(values.mean()) < 3 * values.std(ddof=1) / np.sqrt(len(values)) + 0.003)
 
