@@ -16,8 +16,9 @@ from verdicts import planted
 from observatory import emergence, open_logbook
 from observatory.cli import main
 from observatory.observation import Array
+from observatory.review.effects.change import Series, halfway
 from observatory.review.effects.headlines import headlines
-from observatory.review.effects.lead import Series, halfway, lead
+from observatory.review.effects.lead import lead
 from observatory.review.effects.milestones import Milestone, milestones, no_milestones, precedences
 from observatory.review.effects.series import series
 from observatory.review.figures.joint import joint

@@ -9,7 +9,8 @@ import pytest
 from scipy import special
 
 from observatory.observation import Array
-from observatory.review.effects.lead import Estimate, Series, lead
+from observatory.review.effects.change import Series
+from observatory.review.effects.lead import Estimate, lead
 
 COARSE = np.unique(np.append(0, np.round(np.geomspace(1, 20_000, 40))))
 FINE = np.unique(np.round(np.geomspace(2, 60_000, 70)))

@@ -16,7 +16,8 @@ from observatory.cli import main
 from observatory.observation import Array
 from observatory.record.benchmarks import Benchmarks
 from observatory.record.benchmarks import BenchmarkScore as Score
-from observatory.review.effects.lead import Lead, Series, lead
+from observatory.review.effects.change import Series
+from observatory.review.effects.lead import Lead, lead
 from observatory.review.effects.lead_text import lead_text
 from observatory.review.effects.series import series
 

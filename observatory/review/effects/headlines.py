@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
-from observatory.review.effects.lead import Series
+from observatory.review.effects.change import Series
 from observatory.review.effects.series import error_of, number_series
 
 

@@ -10,8 +10,9 @@ import xarray as xr
 
 from observatory.observation import Array
 from observatory.review.effects.alignment import OF_ALIGNMENT, alignments
+from observatory.review.effects.change import Series, levels
 from observatory.review.effects.competence import curves
-from observatory.review.effects.lead import Lead, Series, lead, levels
+from observatory.review.effects.lead import Lead, lead
 from observatory.review.effects.series import region_series, series
 from observatory.review.judge.evidence import Criteria, evidence, lacking, observations
 from observatory.review.judge.verdict import Verdict, verdict

@@ -10,9 +10,9 @@ from zlib import crc32
 import numpy as np
 import xarray as xr
 
+from observatory.review.effects.change import Halfway, Series, halfway
 from observatory.review.effects.competence import curves
 from observatory.review.effects.headlines import headline_names, headlines
-from observatory.review.effects.lead import Halfway, Series, halfway
 from observatory.review.effects.series import region_series, series
 from observatory.review.judge.emergence import Emergence, Onset, emergence
 from observatory.review.judge.evidence import LEVELS, Criteria, evidence, lacking, observations

@@ -7,8 +7,8 @@ import xarray as xr
 
 from observatory.observation import Array
 from observatory.review.effects.alignment import alignment_curve, alignments
+from observatory.review.effects.change import Series, noise_at_each
 from observatory.review.effects.competence import curve, curves
-from observatory.review.effects.lead import Series, noise_at_each
 from observatory.review.judge.emergence import emergence
 from observatory.review.judge.evidence import Criteria, evidence, lacking, observations
 from observatory.review.judge.verdict import Readout

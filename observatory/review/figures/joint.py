@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from observatory.observation import Array
-from observatory.review.effects.lead import NO_CHANGE
+from observatory.review.effects.change import NO_CHANGE
 from observatory.review.effects.milestones import ABILITY, INSTRUMENT, LOSS, REGION, Milestone, milestones
 from observatory.review.figures.onsets import draw_episode, draw_interval
 from observatory.review.figures.style import (
