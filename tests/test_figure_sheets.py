@@ -16,6 +16,8 @@ from alignment_planted import planted_alignment
 from attention_planted import FIGURES as OF_ATTENTION
 from attention_planted import planted_attention
 from circuits_planted import planted_circuits
+from hidden_planted import FIGURES as OF_HIDDEN
+from hidden_planted import capable
 from lesion_cases import planted_lesions
 from matplotlib.text import Text
 from modules_planted import FIGURES as OF_MODULES
@@ -57,6 +59,8 @@ def book(case: str, name: str) -> xr.Dataset:
         return planted_attention(TEN, *CASES[case])
     if name in OF_ALIGNMENT:
         return planted_alignment(TEN, *CASES[case])
+    if name in OF_HIDDEN:
+        return capable({name: (50.0 * 2**place, 1000.0) for place, name in enumerate(CASES[case][0])}, steps=TEN)
     if name in OF_MODULES:
         return planted_modules(TEN, TEN[3], CASES[case][1])
     if name == "joint":
