@@ -41,6 +41,10 @@ ALL = (
     "weights",
     "pruning",
     "hidden",
+    "modules",
+    "attention",
+    "induction",
+    "depth",
 )
 STEPS = 2
 WAYS = ("plain", "ddp", "fsdp", "sharded")
