@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from logbook_cases import observation
+from saved import slow
 
 from observatory import Logbook
 
@@ -36,6 +37,18 @@ def test_what_is_killed_loses_nothing_and_ends_as_if_it_had_never_been(part: str
     tally = found[part]
     assert tally["kills"] >= 1
     assert tally["faults"] == []
+    assert tally["ends"] == tally["chains"] > 0
+
+
+@pytest.mark.parametrize("part", [pytest.param(part, marks=slow) for part in ("lightning", "ddp", "crew")])
+def test_what_is_killed_in_part_ends_and_goes_on_as_if_it_had_never_been(part: str, tmp_path: Path) -> None:
+    words = ["--kills", "4", "--parts", part, "--folder", str(tmp_path), "--out", str(tmp_path / "found.json")]
+    ended = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "campaign.py"), *words], capture_output=True, text=True, timeout=900
+    )
+    assert ended.returncode == 0, ended.stderr
+    tally = json.loads((tmp_path / "found.json").read_text())[part]
+    assert tally["kills"] == 4
     assert tally["ends"] == tally["chains"] > 0
 
 
@@ -87,6 +100,33 @@ def test_the_campaign_sees_what_is_lost(tmp_path: Path) -> None:
     )
     assert told.returncode == 0, told.stderr
     assert int(told.stdout.splitlines()[-1]) > 0
+
+
+LEFT = """
+import os, sys, time
+sys.path[:0] = sys.argv[1:]
+import campaign_kills
+campaign_kills.HANGS = 2
+
+def of_two(say):
+    if os.fork() == 0:
+        say("second begins")
+        time.sleep(60)
+        os._exit(0)
+    say("begins")
+    os.wait()
+    say("closed")
+
+for other in (None, 0.5):
+    life = campaign_kills.live(of_two, campaign_kills.Moment(2, 0.0, other))
+    print(life.killed, life.said[-1])
+"""
+
+
+def test_the_campaign_sees_who_does_not_end_when_the_other_has_died() -> None:
+    told = subprocess.run([sys.executable, "-c", LEFT, str(BENCHMARKS)], capture_output=True, text=True, timeout=120)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.splitlines() == ["True error: 1 hung", "True closed"]
 
 
 def test_a_logbook_that_cannot_be_opened_for_want_of_room_is_not_held_by_who_tried(tmp_path: Path) -> None:
