@@ -35,9 +35,12 @@ HEADLINES = {
     "attention_sink_share",
     "attention_strongest_induction",
     "depth_best_accuracy",
+    "hidden_above",
     "induction_in_context_score",
     "induction_score",
     "massive_largest_ratio",
+    "modules_beyond",
+    "modules_excess",
     "pruning_removed",
     "rank_participation",
     "sparsity_gini",
@@ -45,7 +48,7 @@ HEADLINES = {
 }
 ALL_FIGURES = {
     *("strength", "onsets", "layers", "region_stability", "competence", "lead_lag", "joint", "robustness"),
-    *("massive", "sparsity", "rank", "weights", "pruning", "attention", "induction", "depth"),
+    *("massive", "sparsity", "rank", "weights", "pruning", "attention", "induction", "depth", "modules", "hidden"),
 }
 
 
@@ -119,7 +122,7 @@ def passes(instruments: Sequence[str]) -> tuple[int, int]:
     return counted.calls, counted.tokens
 
 
-SHARED = ["massive", "sparsity", "rank", "depth"]
+SHARED = ["massive", "sparsity", "rank", "depth", "modules"]
 
 
 def test_what_reads_the_shared_pass_or_weights_alone_costs_no_pass_in_any_number() -> None:
