@@ -12,7 +12,7 @@ import torch
 from jaxtyping import install_import_hook
 
 torch.set_num_threads(1)
-install_import_hook("observatory.measure", "beartype.beartype")  # before anything imports it
+install_import_hook("observatory.measure", "checked.once")  # before anything imports it
 
 
 @pytest.fixture(scope="module", autouse=True)
