@@ -33,6 +33,7 @@ from observatory.review.judge.telling import verdict_sentence
 from observatory.review.report.colors import DARK, LIGHT, colors, contrast, domain_rules
 from observatory.review.report.maps import atlas, offered
 from observatory.review.report.numbers import rounded, short, to_script, visible
+from observatory.review.report.text import _of_model
 from observatory.review.report.writing import report_html, write_report
 from observatory.review.sharing.circuits import circuits
 
@@ -545,3 +546,8 @@ def test_arrays_are_taken_by_name_and_not_by_the_order_of_their_axes() -> None:
     book = with_units(planted(STEPS, {"a": step_up(STEPS, 10), "b": step_up(STEPS, 9e9)}), {"mlp": 24, "heads": 3})
     turned = book.transpose("step", ..., *reversed([dim for dim in book.dims if dim != "step"]))
     assert report_html(turned) == report_html(book)
+
+
+@pytest.mark.parametrize("config", ["{", "[" * 100_000, "7"], ids=["cut off", "deep", "a number"])
+def test_a_configuration_that_cannot_be_read_is_left_out(config: str) -> None:
+    assert dict(_of_model({"model_config": config, "model_parameters": "12000"})) == {"parameters": "12K"}

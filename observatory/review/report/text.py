@@ -147,7 +147,7 @@ def _of_model(attributes: Mapping[Any, Any]) -> Iterable[tuple[str, object]]:
     """From a configuration of transformers, where there is one that can be read."""
     try:
         config = json.loads(str(attributes.get("model_config", "{}")))
-    except ValueError:
+    except (ValueError, RecursionError):
         config = {}
     if isinstance(config, dict):
         yield from ((word, config[key]) for key, word in _FACTS.items() if config.get(key) is not None)
