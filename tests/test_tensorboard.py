@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from io import BytesIO
 from pathlib import Path
 
@@ -20,7 +18,6 @@ from observatory.callbacks import SpecializationMonitor
 from observatory.publish.scalars import row
 from observatory.review.figures.plot import FIGURES
 
-ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training:UserWarning")
 
 
@@ -100,30 +97,3 @@ def test_names_from_a_data_file_are_made_harmless(tmp_path: Path) -> None:
     (table,) = texts(found, "observatory/regions")
     assert "<" not in table
     assert {line.count("|") for line in table.splitlines()} == {15}
-
-
-WITHOUT = """
-import sys, warnings
-sys.modules["tensorboard"] = None  # as if it were not installed
-sys.path[:0] = sys.argv[2:]
-from pathlib import Path
-from told import STEPS, live, losses
-from observatory import TensorBoardRecorder, open_logbook
-with warnings.catch_warnings(record=True) as said:
-    warnings.simplefilter("always")
-    live(Path(sys.argv[1]), losses(), TensorBoardRecorder())
-assert open_logbook(sys.argv[1])["step"].values.tolist() == STEPS
-print([str(one.message) for one in said if "TensorBoardRecorder" in str(one.message)])
-"""
-
-
-def test_it_may_be_absent(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT, str(tmp_path / "o.h5"), str(ROOT), str(ROOT / "tests")],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("shows nothing from here on") == 1
-    assert "pip install 'observatory[tensorboard]'" in done.stdout

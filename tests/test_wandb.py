@@ -633,7 +633,7 @@ def unreachable(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.mark.parametrize("failing", ["no key", "no server", "finished"])
+@pytest.mark.parametrize("failing", ["not installed", "no key", "no server", "finished"])
 def test_training_goes_on_and_the_logbook_is_whole_whatever_fails(
     failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -642,7 +642,9 @@ def test_training_goes_on_and_the_logbook_is_whole_whatever_fails(
             if failing == "finished" and trainer.global_step == 3 and wandb.run is not None:
                 wandb.run.finish()
 
-    if failing == "no key":
+    if failing == "not installed":
+        monkeypatch.setitem(sys.modules, "wandb", None)
+    elif failing == "no key":
         monkeypatch.setenv("WANDB_MODE", "online")
         monkeypatch.setenv("HOME", str(tmp_path))
         monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
@@ -653,7 +655,8 @@ def test_training_goes_on_and_the_logbook_is_whole_whatever_fails(
         module, _ = fit(tmp_path, [Finishing(), monitor(tmp_path)])
     ours = [str(one.message) for one in said if "WandbRecorder" in str(one.message)]
     assert len(ours) == 1
-    assert {"no key": "UsageError", "no server": "CommError", "finished": "is finished"}[failing] in ours[0]
+    words = {"no key": "UsageError", "no server": "CommError", "finished": "is finished"}
+    assert words.get(failing, "ModuleNotFoundError") in ours[0]
     assert open_logbook(tmp_path / "observations.h5")["step"].values.tolist() == EVERY
     alone, _ = fit(tmp_path / "alone", [])
     assert same(weights(module), weights(alone))
@@ -661,24 +664,24 @@ def test_training_goes_on_and_the_logbook_is_whole_whatever_fails(
 
 WITHOUT = """
 import sys, warnings
-sys.modules["wandb"] = None  # as if it were not installed
+sys.modules["wandb"] = sys.modules["tensorboard"] = None  # as if they were not installed
 sys.path[:0] = sys.argv[2:]
 from pathlib import Path
-from loop import fit, small_battery, word_tokenizer
-from observatory import WandbRecorder, open_logbook
-from observatory.callbacks import SpecializationMonitor
-folder = Path(sys.argv[1])
-watching = SpecializationMonitor(word_tokenizer(), folder / "o.h5", "every 2", battery=small_battery(), twins=2,
-                                 recorders=[WandbRecorder()])
-with warnings.catch_warnings(record=True) as said:
-    warnings.simplefilter("always")
-    fit(folder, [watching], steps=4)
-print(open_logbook(folder / "o.h5")["step"].values.tolist())
-print([str(one.message) for one in said if "WandbRecorder" in str(one.message)])
+from told import STEPS, live, losses
+from observatory import TensorBoardRecorder, WandbRecorder, open_logbook
+for recorder in (WandbRecorder, TensorBoardRecorder):
+    path = Path(sys.argv[1]) / f"{recorder.__name__}.h5"
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        live(path, losses(), recorder())
+    assert open_logbook(path)["step"].values.tolist() == STEPS
+    (words,) = [str(one.message) for one in said if recorder.__name__ in str(one.message)]
+    print(words)
 """
 
 
-def test_it_may_be_absent(tmp_path: Path) -> None:
+def test_it_and_tensorboard_may_be_absent(tmp_path: Path) -> None:
+    """Neither has been imported in that process before."""
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT, str(tmp_path), str(ROOT), str(ROOT / "tests")],
         capture_output=True,
@@ -686,9 +689,10 @@ def test_it_may_be_absent(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    steps, said = done.stdout.splitlines()[-2:]
-    assert steps == "[0, 2, 4]"
-    assert said.count("WandbRecorder shows nothing from here on (ModuleNotFoundError") == 1
+    ours, others = done.stdout.splitlines()
+    assert ours.startswith("WandbRecorder shows nothing from here on (ModuleNotFoundError")
+    assert others.startswith("TensorBoardRecorder shows nothing from here on (")
+    assert "pip install 'observatory[tensorboard]'" in others
 
 
 def test_switched_off_by_its_own_variable_it_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
