@@ -550,4 +550,4 @@ def test_arrays_are_taken_by_name_and_not_by_the_order_of_their_axes() -> None:
 
 @pytest.mark.parametrize("config", ["{", "[" * 100_000, "7"], ids=["cut off", "deep", "a number"])
 def test_a_configuration_that_cannot_be_read_is_left_out(config: str) -> None:
-    assert dict(_of_model({"model_config": config, "model_parameters": "12000"})) == {"parameters": "12K"}
+    assert dict(_of_model({"model_config": config, "model_parameters": "12000"})) == {"parameters": "12.0K"}
