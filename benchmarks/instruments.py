@@ -1,4 +1,4 @@
-"""What structural instruments cost: `python benchmarks/structure.py [--models ...] [--repeats N] [--items N]`.
+"""What instruments add to the contrasts: `python benchmarks/instruments.py [--models ...] [--repeats N] [--items N]`.
 
 Each is observed together with the contrast localizer, in turns with it alone, over the whole battery; those with a
 schedule of their own are due at every turn here. It prints what each adds, in seconds and over a bare forward pass.
@@ -17,7 +17,19 @@ from subjects import SUBJECTS, Subject, battery
 from observatory import Observatory
 from observatory.measure.instruments import ContrastLocalizer, find_instrument
 
-INSTRUMENTS = ("massive", "sparsity", "rank", "weights", "pruning")
+INSTRUMENTS = (
+    "massive",
+    "sparsity",
+    "rank",
+    "weights",
+    "pruning",
+    "attention",
+    "induction",
+    "depth",
+    "modules",
+    "hidden",
+)
+"""Those of tasks have benchmarks/circuits.py; alignment depends on its file."""
 
 
 def observatory(subject: Subject, items: int | None, *names: str) -> Observatory:
