@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -49,19 +50,18 @@ class Speaker:
 
     def logits(self, ids: Int[Tensor, "item token"], last: int) -> Float[Tensor, "item {last} vocabulary"]:
         """Of the last positions: of the others nothing is given to the head."""
-
-        def cut(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            # Contiguous, or every row is multiplied by itself: slower, and less exact by a factor of thirty.
-            wanted = self._last(inputs[0], ids, last).contiguous()
-            return (wanted if inputs[0].ndim > 2 else wanted.flatten(0, 1), *inputs[1:])
-
-        handle = self.head.register_forward_pre_hook(cut)
+        handle = self.head.register_forward_pre_hook(partial(self._cut, ids, last))
         try:
             said = _call(self.module, ids)
         finally:
             handle.remove()
         logits = said if isinstance(said, Tensor) else getattr(said, "logits", None)
         return self._last(said[0] if logits is None else logits, ids, last)
+
+    def _cut(self, ids: Tensor, last: int, _: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        # Contiguous, or every row is multiplied by itself: slower, and less exact by a factor of thirty.
+        wanted = self._last(inputs[0], ids, last).contiguous()
+        return (wanted if inputs[0].ndim > 2 else wanted.flatten(0, 1), *inputs[1:])
 
     def _last(self, values: Tensor, ids: Tensor, last: int) -> Float[Tensor, "item {last} value"]:
         """Some models put the items side by side, or give their head the very last position alone."""

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -101,17 +102,27 @@ class _Cut:
 
 
 def _hook(cut: _Cut, cut_out: Callable[[_Cut, Tensor], Tensor]) -> torch.utils.hooks.RemovableHandle:
-    def before(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (cut_out(cut, inputs[0]), *inputs[1:])
-
-    def after(_: nn.Module, __: object, output: Tensor | tuple[Any, ...]) -> Tensor | tuple[Any, ...]:
-        if isinstance(output, Tensor):
-            return cut_out(cut, output)
-        return (cut_out(cut, output[0]), *output[1:])
-
     if cut.site.side == "input":
-        return cut.site.module.register_forward_pre_hook(before)
-    return cut.site.module.register_forward_hook(after)
+        return cut.site.module.register_forward_pre_hook(partial(_before, cut, cut_out))
+    return cut.site.module.register_forward_hook(partial(_after, cut, cut_out))
+
+
+def _before(
+    cut: _Cut, cut_out: Callable[[_Cut, Tensor], Tensor], _: nn.Module, inputs: tuple[Any, ...]
+) -> tuple[Any, ...]:
+    return (cut_out(cut, inputs[0]), *inputs[1:])
+
+
+def _after(
+    cut: _Cut,
+    cut_out: Callable[[_Cut, Tensor], Tensor],
+    _: nn.Module,
+    __: object,
+    output: Tensor | tuple[Any, ...],
+) -> Tensor | tuple[Any, ...]:
+    if isinstance(output, Tensor):
+        return cut_out(cut, output)
+    return (cut_out(cut, output[0]), *output[1:])
 
 
 def _positions(ids: Tensor, named: Mapping[str, Any]) -> Int[Tensor, "#item token"]:

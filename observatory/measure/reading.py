@@ -156,14 +156,16 @@ def _stop(*_: object) -> None:
 def hooked(site: Site, collect: Callable[[Site, Tensor], None]) -> torch.utils.hooks.RemovableHandle:
     """Hands over the activations of a site whenever its module is run."""
 
-    def before(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        collect(site, inputs[0])
+    if site.side == "input":
+
+        def before(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            collect(site, inputs[0])
+
+        return site.module.register_forward_pre_hook(before)
 
     def after(_: nn.Module, __: object, output: Tensor | tuple[Any, ...]) -> None:
         collect(site, output if isinstance(output, Tensor) else output[0])
 
-    if site.side == "input":
-        return site.module.register_forward_pre_hook(before)
     return site.module.register_forward_hook(after)
 
 
