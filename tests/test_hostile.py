@@ -1,6 +1,6 @@
 """Whatever a file holds, a command does its work or says in one sentence why it cannot; it never hangs or crashes.
 
-The quick form tries some hundreds of spoilt files; `HOSTILE=10000 pytest -n 0 tests/test_hostile.py` as many.
+The quick form tries a hundred spoilt files; `HOSTILE=10000 pytest -n 0 tests/test_hostile.py` as many.
 A fault is told with the kind and the number from which `attempt` makes it again.
 """
 
@@ -42,7 +42,7 @@ from observatory.replay.checkpoints import find_checkpoints
 from observatory.replay.doctor import examine_quickly
 from observatory.stimuli.tokenizer import load_tokenizer
 
-EXAMPLES = int(os.environ.get("HOSTILE", "200"))
+EXAMPLES = int(os.environ.get("HOSTILE", "100"))
 COUNTS = os.environ.get("HOSTILE_COUNTS")
 """A file for what came of it, as JSON."""
 WEIGHTS = {"logbook, unsealed": 5, "logbook, arrays": 2, "journal": 4, "battery": 4, "results": 5, "configuration": 2}
