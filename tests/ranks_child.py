@@ -46,7 +46,7 @@ ALL = (
     "induction",
     "depth",
 )
-STEPS = 2
+STEPS = 1
 WAYS = ("plain", "ddp", "fsdp", "sharded")
 LIMIT = 1.0
 
