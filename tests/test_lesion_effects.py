@@ -125,8 +125,8 @@ def test_holm_is_as_in_the_textbook() -> None:
 
 @pytest.mark.parametrize("controls", [2, 8])
 def test_regions_that_are_random_masks_count_in_no_more_matrices_than_alpha(controls: int) -> None:
-    """Three hundred matrices of sixteen effects each, with no smallest size; and no more in specificity."""
-    steps = range(1, 301)
+    """A hundred and fifty matrices of sixteen effects each, with no smallest size; and no more in specificity."""
+    steps = range(1, 151)
     found = lesion_effects(planted_lesions(steps, controls=controls, spread=0.3, seed=controls), ANY_SIZE, draws=100)
     for wrong in (found["counts"].any(("lesioned", "domain")), found["specific"].any("lesioned")):
         for measure in MEASURES:
@@ -145,8 +145,8 @@ def test_a_planted_effect_of_half_a_nat_is_found_and_no_other() -> None:
 
 
 def test_the_intervals_hold_the_truth_nineteen_times_in_twenty() -> None:
-    """Masks and templates are drawn anew in each of 250 matrices; the region's own share of chance is taken out."""
-    steps = range(1, 251)
+    """Masks and templates are drawn anew in each of 120 matrices; the region's own share of chance is taken out."""
+    steps = range(1, 121)
     logbook = planted_lesions(steps, MATH, spread=0.2, seed=9)
     region = logbook["lesions_lesioned_margin"].isel(mask=0)
     # Without templates of its own, the region does to every pair what was planted, and nothing else.
