@@ -203,7 +203,7 @@ def test_logbooks_with_lesions_and_competence_are_drawn_in_full(tmp_path: Path) 
     written = plot(lesions.assign(done.data_vars), tmp_path)
     assert {path.name for path in written} == {
         f"{name}{suffix}"
-        for name in ("lesion_matrix", "lesions_over_time", "competence")
+        for name in ("lesion_matrix", "lesions_over_time", "competence", "faithfulness")
         for suffix in (".png", ".svg")
     }
     with pytest.raises(ValueError, match=r"competence was not recorded.*no lesions were recorded"):
