@@ -19,6 +19,7 @@ REPLICATES = 40
 """Fewer do not reach to the 2.5% at either end."""
 DRAWS = 500
 NO_CHANGE = "has no net change"
+NO_ONE_WAY = "goes up and down"
 _SURE = 2.576
 """A net change counts from so many standard errors on: 99%, two-sided."""
 _NEAR = 7
@@ -132,6 +133,11 @@ def told(series: Series, draws: int, paired: bool, generator: np.random.Generato
             f"{series.name} {NO_CHANGE}: from {start:.3g} to {end:.3g}, with a standard error of {error:.2g}, "
             "may be noise"
         )
+    beyond = _beyond(values, float(start), float(end))
+    if beyond > abs(change):
+        return (
+            f"{series.name} {NO_ONE_WAY}: from {start:.3g} to {end:.3g}, and in between {beyond:.2g} beyond these"
+        )
     return Told(change < 0, x, np.sign(change) * (values[None] if table is None else np.vstack([values, table])))
 
 
@@ -150,6 +156,12 @@ def _levels(x: Array, values: Array) -> tuple[Array, Array]:
     """Where a series starts and ends, as medians, which one wild observation does not move; along the last axis."""
     first, last = _ends(x)
     return np.median(values[..., :first], axis=-1), np.median(values[..., -last:], axis=-1)
+
+
+def _beyond(values: Array, start: float, end: float) -> float:
+    """How far a series goes beyond both of its levels, for longer than one observation."""
+    smooth = np.median(np.lib.stride_tricks.sliding_window_view(values, 3), axis=1)
+    return float(max(smooth.max() - max(start, end), min(start, end) - smooth.min(), 0.0))
 
 
 def noise_beside_neighbours(x: Array, values: Array) -> float:
