@@ -108,32 +108,17 @@ def evidence(logbook: xr.Dataset, criteria: Criteria) -> xr.Dataset:
     A level's p-value is the largest of its conditions', all of which must hold, and 1 where the guard fails. A domain's
     is that of its best readout, corrected for their number. NaN where an observation says nothing.
     """
+    return judged_by(weighed(logbook), criteria)
+
+
+def weighed(logbook: xr.Dataset) -> xr.Dataset:
+    """What of the evidence no criterion has a part in, which is most of the work."""
     logbook = logbook.reset_coords(drop=True)
     index = logbook["contrast_index"]
     twins = logbook["contrast_index_twins"].isel(step=0, drop=True)
     middle, spread = twins.mean("twin", skipna=False), twins.std("twin", ddof=1, skipna=False)
-    floor = middle.clip(min=0) + criteria.delta
     draws = _centred(logbook["contrast_index_resampled"], index)
     own = _centred(logbook["contrast_specificity_resampled"], logbook["contrast_specificity"])
-    p = {
-        "twins": _p_of_twins(index, middle, spread, logbook.sizes["twin"]),
-        "labels": _p_value(logbook["contrast_index_permuted"] < index),
-        "size": _p_value(draws > floor),
-        "specificity": _p_value(own > _OWN * draws),
-        "generality": _p_value(logbook["contrast_generality_resampled"] > 0),
-    }
-    at_first = {name: value.isel(step=0, drop=True) <= criteria.alpha for name, value in p.items()}
-    trained_before = at_first["twins"] & at_first["labels"] & at_first["size"]
-    start = draws.isel(step=0, drop=True).where(~trained_before & (int(logbook["step"][0]) == 0), middle)
-    p["growth"] = _p_value(draws > start)
-    usable = np.isfinite(index) & np.isfinite(middle) & (spread > _SAME * abs(twins).max("twin"))
-    conditions = xr.concat([p[name] for names in CONDITIONS.values() for name in names], "condition", join="exact")
-    conditions = conditions.assign_coords(condition=[name for names in CONDITIONS.values() for name in names])
-    conditions = conditions.where(usable).transpose("condition", "step", *READOUT, "domain")
-    levels = xr.concat([_level(conditions, level, criteria.alpha) for level in LEVELS], "level")
-    levels = levels.assign_coords(level=list(LEVELS))
-    best = _best_of_readouts(levels)
-    alpha = criteria.alpha / logbook.sizes["domain"]
     return xr.Dataset(
         {
             "index": index,
@@ -141,20 +126,44 @@ def evidence(logbook: xr.Dataset, criteria: Criteria) -> xr.Dataset:
             "high": _quantile(draws, 0.975),
             "twins": middle,
             "twins_spread": spread,
-            "floor": floor,
             "chance": _quantile(logbook["contrast_index_permuted"], 0.95),
             "draws": draws,
-            "condition_p": conditions,
-            "level_p": levels,
-            "domain_p": best,
-            "holds": best <= alpha,
-        },
-        attrs={
-            "alpha": criteria.alpha,
-            "alpha_of_domain": alpha,
-            "alpha_of_readout": alpha / (index.sizes["space"] * index.sizes["pooling"]),
-            "smallest_p": index.sizes["space"] * index.sizes["pooling"] * (1 / (1 + logbook.sizes["draw"])),
-        },
+            "p_twins": _p_of_twins(index, middle, spread, logbook.sizes["twin"]),
+            "p_labels": _p_value(logbook["contrast_index_permuted"] < index),
+            "p_specificity": _p_value(own > _OWN * draws),
+            "p_generality": _p_value(logbook["contrast_generality_resampled"] > 0),
+            "usable": np.isfinite(index) & np.isfinite(middle) & (spread > _SAME * abs(twins).max("twin")),
+        }
+    )
+
+
+def judged_by(weighed: xr.Dataset, criteria: Criteria) -> xr.Dataset:
+    """The evidence, where the criteria have their part."""
+    index, middle, draws = weighed["index"], weighed["twins"], weighed["draws"]
+    floor = middle.clip(min=0) + criteria.delta
+    p = {name: weighed[f"p_{name}"] for name in ("twins", "labels", "specificity", "generality")}
+    p["size"] = _p_value(draws > floor)
+    at_first = {name: value.isel(step=0, drop=True) <= criteria.alpha for name, value in p.items()}
+    trained_before = at_first["twins"] & at_first["labels"] & at_first["size"]
+    start = draws.isel(step=0, drop=True).where(~trained_before & (int(weighed["step"][0]) == 0), middle)
+    p["growth"] = _p_value(draws > start)
+    conditions = xr.concat([p[name] for names in CONDITIONS.values() for name in names], "condition", join="exact")
+    conditions = conditions.assign_coords(condition=[name for names in CONDITIONS.values() for name in names])
+    conditions = conditions.where(weighed["usable"]).transpose("condition", "step", *READOUT, "domain")
+    levels = xr.concat([_level(conditions, level, criteria.alpha) for level in LEVELS], "level")
+    levels = levels.assign_coords(level=list(LEVELS))
+    best = _best_of_readouts(levels)
+    alpha = criteria.alpha / weighed.sizes["domain"]
+    kept = ["index", "low", "high", "twins", "twins_spread", "chance", "draws"]
+    return (
+        weighed[kept]
+        .assign(floor=floor, condition_p=conditions, level_p=levels, domain_p=best, holds=best <= alpha)
+        .assign_attrs(
+            alpha=criteria.alpha,
+            alpha_of_domain=alpha,
+            alpha_of_readout=alpha / (index.sizes["space"] * index.sizes["pooling"]),
+            smallest_p=index.sizes["space"] * index.sizes["pooling"] * (1 / (1 + weighed.sizes["draw"])),
+        )
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from observatory.observation import Array
-from observatory.review.judge.evidence import Criteria, evidence, observations
+from observatory.review.judge.evidence import Criteria, judged_by, observations, weighed
 from observatory.review.judge.onset import OnsetInterval, crossings, interval
 from observatory.review.judge.verdict import Verdict, verdict
 from observatory.review.sharing.circuit_record import Choice, looked
@@ -41,7 +41,8 @@ class SharingAt:
 def by_criteria(logbook: xr.Dataset, settings: Sequence[Criteria]) -> list[dict[str, Judged]]:
     """Of each setting, every domain by its name."""
     looked_at, _ = observations(logbook)
-    return [_by(evidence(looked_at, criteria)) for criteria in settings]
+    found = weighed(looked_at)
+    return [_by(judged_by(found, criteria)) for criteria in settings]
 
 
 def by_share(logbook: xr.Dataset, choice: Choice) -> tuple[list[SharingAt], str]:
