@@ -135,9 +135,7 @@ def told(series: Series, draws: int, paired: bool, generator: np.random.Generato
         )
     beyond = _beyond(values, float(start), float(end))
     if beyond > abs(change):
-        return (
-            f"{series.name} {NO_ONE_WAY}: from {start:.3g} to {end:.3g}, and in between {beyond:.2g} beyond these"
-        )
+        return f"{series.name} {NO_ONE_WAY}: from {start:.3g} to {end:.3g}, and in between {beyond:.2g} beyond these"
     return Told(change < 0, x, np.sign(change) * (values[None] if table is None else np.vstack([values, table])))
 
 
