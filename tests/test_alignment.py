@@ -15,6 +15,7 @@ from models import LAYERS, tiny
 from outside_planted import noisy, of_noise, random_texts, written
 from scipy import stats
 from scipy.spatial.distance import pdist, squareform
+from sklearn.linear_model import Ridge
 from structural import observed, recorded
 
 from observatory import Observatory, open_logbook
@@ -53,17 +54,15 @@ def score(comparison: Any, activations: Array) -> float:
 # Formulas
 
 
-def by_normal_equations(x: Array, y: Array, train: Array, penalty: float) -> Array:
-    """All stimuli foreseen from some, units beside an intercept that is not penalised."""
-    wide = np.hstack([x / np.sqrt(x.shape[1]), np.ones((len(x), 1))])
-    ridge = penalty * np.eye(wide.shape[1])
-    ridge[-1, -1] = 0
-    found: Array = wide @ np.linalg.solve(wide[train].T @ wide[train] + ridge, wide[train].T @ y[train])
-    return found
+def by_scikit_learn(x: Array, y: Array, train: Array, penalty: float) -> Array:
+    """All stimuli foreseen from some, with an intercept that is not penalised."""
+    units = x / np.sqrt(x.shape[1])
+    found: Array = Ridge(alpha=penalty, solver="svd").fit(units[train], y[train]).predict(units)
+    return found.reshape(len(x), -1)
 
 
 @pytest.mark.parametrize("units", [5, 90])
-def test_responses_are_foreseen_as_by_normal_equations_with_the_penalty_best_within_training(units: int) -> None:
+def test_responses_are_foreseen_as_by_scikit_learn_with_the_penalty_best_within_training(units: int) -> None:
     x, part = drawn(60, units), np.arange(60) % 4
     y = x[:, :3] @ drawn(3, 6) + np.array([0.1, 0.1, 1, 1, 10, 10]) * drawn(60, 6, seed=1) + 3
     expected, chosen = np.empty_like(y), set()
@@ -72,12 +71,12 @@ def test_responses_are_foreseen_as_by_normal_equations_with_the_penalty_best_wit
         for penalty in PENALTIES:
             off = 0.0
             for inner in set(range(4)) - {fold}:
-                told = by_normal_equations(x, y[:, [channel]], (part != fold) & (part != inner), penalty)[:, 0]
+                told = by_scikit_learn(x, y[:, [channel]], (part != fold) & (part != inner), penalty)[:, 0]
                 off += float(np.square(told - y[:, channel])[part == inner].sum())
             errors.append(off)
         best = PENALTIES[int(np.argmin(errors))]
         chosen.add(best)
-        told = by_normal_equations(x, y[:, [channel]], part != fold, best)[:, 0]
+        told = by_scikit_learn(x, y[:, [channel]], part != fold, best)[:, 0]
         expected[part == fold, channel] = told[part == fold]
     assert len(chosen) > 2
     found = foreseen(torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(part))

@@ -11,6 +11,7 @@ import torch
 from loop import small_battery, word_tokenizer
 from models import MLP, NanoGPT, seeded, tiny
 from scenes import scene_of
+from sklearn.linear_model import Ridge
 from test_extension import Counted
 from test_twins import weights_of
 from torch import Tensor, nn
@@ -60,6 +61,9 @@ def test_the_probe_is_ridge_regression(units: int, penalty: float) -> None:
     scores = ridge(kernel[:20, :20], torch.from_numpy(labels), kernel[20:, :20], penalty)
     expected = [x[20:] @ by_least_squares(x[:20], y, penalty) for y in labels.astype(float)]
     np.testing.assert_allclose(scores, expected, rtol=1e-8, atol=1e-10)
+    told = x / np.sqrt(units)
+    theirs = Ridge(alpha=penalty, fit_intercept=False).fit(told[:20], labels.T.astype(float)).predict(told[20:])
+    np.testing.assert_allclose(scores, theirs.T, rtol=1e-8, atol=1e-10)
 
 
 def test_each_family_is_told_by_a_probe_of_the_others_alone() -> None:

@@ -12,6 +12,7 @@ import xarray as xr
 from circuits_planted import planted_circuits
 from lesion_cases import DOMAINS, planted_lesions
 from modules_planted import planted_modules
+from sklearn.metrics import normalized_mutual_info_score
 
 from observatory import open_logbook
 from observatory.observation import Array
@@ -131,6 +132,8 @@ def test_shared_information_is_as_by_hand() -> None:
     expected = [information_by_hand(one.tolist(), other.tolist()) for one in many]
     np.testing.assert_allclose(shared_information(many, other), expected)
     assert shared_information(["a", "a", "b"], [1, 1, 0]) == 1
+    theirs = [normalized_mutual_info_score(one, other) for one in many]
+    np.testing.assert_allclose(shared_information(many, other), theirs)
     assert shared_information([0, 0, 1, 1], [0, 1, 0, 1]) == pytest.approx(0)
 
 
