@@ -276,7 +276,7 @@ def test_a_real_logbook_becomes_pictures_and_drawings_with_text(tmp_path: Path) 
     fit(tmp_path, [watching], steps=3)
     before = dict(mpl.rcParams)
     written = plot(open_logbook(watching.logbook_path), tmp_path / "deep" / "figures")
-    assert {path.stem for path in written} == {"strength", "layers", "region_stability"}
+    assert {path.stem for path in written} == {"strength", "layers", "region_stability", "joint"}
     for path in written:
         if path.suffix == ".png":
             assert path.read_bytes().startswith(b"\x89PNG")
@@ -289,7 +289,7 @@ def test_a_real_logbook_becomes_pictures_and_drawings_with_text(tmp_path: Path) 
 
 def test_what_the_logbook_lacks_is_not_drawn(tmp_path: Path) -> None:
     written = plot(logbook([0, 10]).drop_vars("contrast_index_by_layer"), tmp_path)
-    assert [path.name for path in written] == ["strength.png", "strength.svg"]
+    assert [path.name for path in written] == ["strength.png", "strength.svg", "joint.png", "joint.svg"]
 
 
 def test_nothing_to_draw_is_said_in_a_sentence(tmp_path: Path) -> None:
