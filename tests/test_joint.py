@@ -22,6 +22,7 @@ from observatory.review.effects.lead import lead
 from observatory.review.effects.milestones import Milestone, milestones, no_milestones, precedences
 from observatory.review.effects.series import series
 from observatory.review.figures.joint import joint
+from observatory.review.figures.style import looks
 from observatory.review.figures.token_axis import TokenAxis
 
 pytestmark = pytest.mark.filterwarnings(
@@ -177,6 +178,12 @@ def test_marks_and_intervals_stand_where_the_times_are(book: xr.Dataset, found: 
     assert "No net change that noise might not make: still one." in said(figure)
     right = [text.get_text() for text in figure.axes[1].get_yticklabels()]
     assert right[[one.name for one in drawn].index("mine_of_all_late")] == f"{late.start:.3g} → {late.end:.3g}"
+
+
+def test_a_domain_has_the_mark_that_it_has_in_every_figure_whichever_is_first(book: xr.Dataset) -> None:
+    turned = book.isel(domain=slice(None, None, -1))
+    marks = [line.get_marker() for line in named(joint(turned).axes[0], "_onset")]
+    assert marks == [look.marker for look in looks(DOMAINS[3::-1]).values()][::-1]
 
 
 def test_the_ground_is_how_far_each_has_gone(book: xr.Dataset, found: dict[str, Milestone]) -> None:

@@ -59,7 +59,7 @@ def joint(logbook: xr.Dataset, sheet: Sheet = SCREEN) -> Figure:
     timed = [one for one in every if one.kind == REGION or one.halfway is not None]
     rows = _with_room(timed)
     axis = TokenAxis.of(logbook)
-    look = looks(list(dict.fromkeys(one.domain for one in every if one.domain)))
+    look = looks([str(name) for name in logbook["domain"].values] if "domain" in logbook.coords else [])
     heights = np.array([_ROW[one.kind] for one in rows])
     places = np.cumsum(heights) - heights / 2
     with style(sheet):
