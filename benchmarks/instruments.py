@@ -1,7 +1,8 @@
 """What instruments add to the contrasts: `python benchmarks/instruments.py [--models ...] [--repeats N] [--items N]`.
 
 Each is observed together with the contrast localizer, in turns with it alone, over the whole battery; those with a
-schedule of their own are due at every turn here. It prints what each adds, in seconds and over a bare forward pass.
+schedule of their own are due at every turn here. Alignment has a file of simulated responses to 500 texts. It prints
+what each adds, in seconds and over a bare forward pass.
 """
 
 from __future__ import annotations
@@ -9,13 +10,20 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import torch
 from contrast import bare, load, turn
+from simulated import simulate
 from subjects import SUBJECTS, Subject, battery
 
-from observatory import Observatory
+from observatory import Instrument, Observatory
+from observatory.measure.anatomy import anatomy
 from observatory.measure.instruments import ContrastLocalizer, find_instrument
+from observatory.measure.instruments.alignment import Alignment
 
 INSTRUMENTS = (
     "massive",
@@ -29,37 +37,45 @@ INSTRUMENTS = (
     "modules",
     "hidden",
 )
-"""Those of tasks have benchmarks/circuits.py; alignment depends on its file."""
+"""Those that need nothing but their names; those of tasks have benchmarks/circuits.py."""
+TEXTS = 500
+"""Of the file that alignment is given, beside those of the battery."""
 
 
-def observatory(subject: Subject, items: int | None, *names: str) -> Observatory:
+def observatory(subject: Subject, items: int | None, *added: Instrument) -> Observatory:
     """Without nulls and twins, whose cost other benchmarks measure."""
-    instruments = [ContrastLocalizer(draws=0), *map(find_instrument, names)]
+    instruments = [ContrastLocalizer(draws=0), *added]
     return Observatory(subject.tokenizer, battery=battery(items), instruments=instruments, twins=0)
 
 
-def cost(name: str, subject: Subject, items: int | None, repeats: int) -> None:
-    watching = {added: observatory(subject, items, *([added] if added else [])) for added in ("", *INSTRUMENTS)}
+def cost(name: str, subject: Subject, items: int | None, repeats: int, responses: Path) -> None:
+    """The file is written here; its responses are made of the model's middle layer."""
+    simulate(subject, anatomy(subject.model).layers // 2, TEXTS, responses)
+    added = {**{one: find_instrument(one) for one in INSTRUMENTS}, "alignment": Alignment(responses)}
+    watching = {"": observatory(subject, items), **{one: observatory(subject, items, added[one]) for one in added}}
     run = bare(subject, watching[""])
-    for one in watching.values():
-        one.provenance(subject.model)  # the tokens are encoded once a run
-    walls: dict[str, list[float]] = {added: [] for added in (*watching, "pass")}
-    cpus: dict[str, list[float]] = {added: [] for added in (*watching, "pass")}
+    for watched in watching.values():
+        watched.provenance(subject.model)  # the tokens are encoded once a run
+    sides: dict[str, Callable[[], object]] = {
+        "pass": run,
+        **{one: partial(watched.observe, subject.model, 0) for one, watched in watching.items()},
+    }
+    walls: dict[str, list[float]] = {one: [] for one in sides}
+    cpus: dict[str, list[float]] = {one: [] for one in sides}
     for repeat in range(repeats):
-        order = list(walls)
-        for added in order if repeat % 2 else reversed(order):
-            taken = turn(run if added == "pass" else lambda one=watching[added]: one.observe(subject.model, 0))
-            walls[added].append(taken.wall)
-            cpus[added].append(taken.cpu)
+        for one in sides if repeat % 2 else reversed(sides):
+            taken = turn(sides[one])
+            walls[one].append(taken.wall)
+            cpus[one].append(taken.cpu)
     alone = statistics.median(cpus["pass"])
     print(f"{name}, {items or 'all'} items a family: a bare pass takes {alone:.2f} s of CPU time")
-    for added in INSTRUMENTS:
-        extra = [one - base for one, base in zip(cpus[added], cpus[""], strict=True)]
-        wall = statistics.median(one - base for one, base in zip(walls[added], walls[""], strict=True))
+    for instrument in added:
+        extra = [one - base for one, base in zip(cpus[instrument], cpus[""], strict=True)]
+        wall = statistics.median(one - base for one, base in zip(walls[instrument], walls[""], strict=True))
         middle = statistics.median(extra)
         print(
-            f"  {added:9} {middle:6.2f} s of CPU time ({min(extra):.2f} to {max(extra):.2f}), {middle / alone:5.2f} of "
-            f"a pass; wall {wall:.2f} s",
+            f"  {instrument:9} {middle:6.2f} s of CPU time ({min(extra):.2f} to {max(extra):.2f}), "
+            f"{middle / alone:5.2f} of a pass; wall {wall:.2f} s",
             flush=True,
         )
 
@@ -72,8 +88,9 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     print(f"load {os.getloadavg()[0]:.1f}; torch {torch.__version__}")
-    for name, subject in load(chosen.models).items():
-        cost(name, subject, chosen.items, chosen.repeats)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, subject in load(chosen.models).items():
+            cost(name, subject, chosen.items, chosen.repeats, Path(folder) / f"{name}.npz")
     print(f"load at the end {os.getloadavg()[0]:.1f}")
 
 
