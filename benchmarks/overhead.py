@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 import torch
 from contrast import turn
 from subjects import SUBJECTS, Subject, battery, pythia
 from torch import nn
 
-from observatory import Observatory
+from observatory import Logbook, Observatory
+from observatory.observation import Observation
 from observatory.schedules import logarithmic
 from observatory.stimuli.battery import Battery
 
@@ -44,8 +47,8 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     if "run" in given.tables:
-        print("| model | observation | twins, once | step | observations | share of the run |")
-        print("|---|---|---|---|---|---|")
+        print("| model | observation | recording it, of that | twins, once | step | observations | share of the run |")
+        print("|---|---|---|---|---|---|---|")
         for name in given.models:
             print(run(name, SUBJECTS[name](), given), flush=True)
     if "growth" in given.tables:
@@ -60,19 +63,28 @@ def run(name: str, subject: Subject, given: argparse.Namespace) -> str:
     first = observatory.observe(model, 0)
     step = training_step(model, given.micro, given.device)
     step()  # the optimizer makes its state
-    observing, training = [], []
-    for number in range(given.repeats):
-        observing.append(
-            waited(lambda number=number: observatory.observe(model, 1 + number, previous=first), given.device)
-        )  # type: ignore[misc]
-        training.append(waited(step, given.device))
-    observation, micro = statistics.median(observing), statistics.median(training)
+    observing, training, recording = [], [], []
+    with tempfile.TemporaryDirectory() as folder, Logbook(Path(folder) / "observations.h5") as logbook:
+        logbook.record(first)
+        for number in range(given.repeats):
+            made: list[Observation] = []
+
+            def observe(at: int = 1 + number, to: list[Observation] = made) -> None:
+                to.append(observatory.observe(model, at, previous=first))
+
+            observing.append(waited(observe, given.device))
+            training.append(waited(step, given.device))
+            recording.append(turn(partial(logbook.record, *made)).wall)
+    observation, micro, append = map(statistics.median, (observing, training, recording))
     whole = micro * TOKENS / (given.micro * LENGTH)
     due = logarithmic()
     count = sum(due(one) for one in range(STEPS)) + 1
     once = first.costs["twins"]
     share = (count * observation + once) / (STEPS * whole)
-    return f"| {name} | {observation:.2f} s | {once:.0f} s | {whole:.2f} s | {count} | {share:.3%} |"
+    return (
+        f"| {name} | {observation:.2f} s | {append / observation:.2%} | {once:.0f} s | {whole:.2f} s | {count} | "
+        f"{share:.3%} |"
+    )
 
 
 def training_step(model: nn.Module, micro: int, device: str) -> Callable[[], None]:

@@ -1,7 +1,7 @@
 """What replaying costs: `python benchmarks/replay.py [--tables ...] [--checkpoints N] [--items N]`.
 
-A suite of checkpoints in a Pythia model's shape is written to a temporary folder, each of other weights: copies would
-not be measured. 154 of the 14M shape take 9 GB.
+A suite of checkpoints of one of the subjects is written to a temporary folder, each of other weights: copies would not
+be measured. 154 of the 14M shape take 9 GB.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from contrast import compare
 from localization import localize
-from subjects import battery, pythia
+from subjects import SUBJECTS, battery
 from transformers import AutoModelForCausalLM
 
 from observatory.measure.anatomy import Anatomy, anatomy
@@ -34,12 +34,11 @@ from observatory.stimuli.tokens import encode
 
 TABLES = ("forward", "swap", "workers", "memory", "localization")
 SWAPPED = 8
-SHAPES = {"pythia-14m": (128, 4), "pythia-70m": (512, 8)}
 
 
 def suite(folder: Path, shape: str, count: int) -> Path:
     """Folders step0, step1000 ... with weights that differ, and a tokenizer."""
-    subject = pythia(*SHAPES[shape])
+    subject = SUBJECTS[shape]()
     for number in range(count):
         path = folder / f"step{1000 * number}"
         with torch.no_grad():
@@ -130,7 +129,7 @@ def memory(folder: Path, shape: str, items: int) -> None:
 def against_localization(folder: Path, shown: Battery, shape: str) -> None:
     """Its procedure for every checkpoint and family, with the model built anew for each checkpoint."""
     checkpoints = find_checkpoints(folder)[:3]
-    tokenizer = pythia(*SHAPES[shape]).tokenizer
+    tokenizer = SUBJECTS[shape]().tokenizer
 
     def theirs() -> None:
         for one in checkpoints:
@@ -152,7 +151,7 @@ def against_localization(folder: Path, shown: Battery, shape: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shapes", nargs="+", default=["pythia-14m"], choices=SHAPES)
+    parser.add_argument("--shapes", nargs="+", default=["pythia-14m"], choices=SUBJECTS)
     parser.add_argument("--tables", nargs="+", default=TABLES, choices=TABLES)
     parser.add_argument("--checkpoints", type=int, default=154)
     parser.add_argument("--items", type=int, default=8)

@@ -75,6 +75,8 @@ def _from_gguf(weights: Path) -> Subject:
         warnings.simplefilter("ignore")
         tokenizer = AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name)
         model = AutoModelForCausalLM.from_pretrained(weights.parent, gguf_file=weights.name, dtype=torch.float32)
+    model.hf_quantizer = None  # its weights are plain numbers now, and may be saved
+    del model.config.quantization_config
     model.train(False)
     return Subject(model, tokenizer)
 
