@@ -15,8 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from observatory import open_logbook
+from observatory.measure.steered_trial import KINDS
 from observatory.observation import Array
-from observatory.review.effects.hidden import departures, no_hidden
+from observatory.review.effects.hidden import departures, hidden, hidden_steps, no_hidden
+from observatory.review.judge.resampling import owner
 
 MOST = 6
 """Columns, unless steps are named."""
@@ -44,12 +46,19 @@ def number(values: Array) -> str:
 
 
 def left(logbook: xr.Dataset) -> Table:
-    """At which step each margin of a domain leaves its null, and then those of tasks."""
-    table = Table("leaves its null", "prompted", "steered", "steered first at ... times fewer tokens", box=None)
+    """At which step each margin of a domain leaves its null, and of single tasks; and in nats what all are at last."""
+    columns = "prompted", "steered", "steered first at ... times fewer tokens"
+    table = Table("leaves its null", *columns, "last: prompted", "steered", *KINDS, box=None)
+    found, control = hidden(logbook).isel(step=-1), hidden_steps(logbook)["hidden_control"].isel(step=-1)
     for one in [*departures(logbook), *departures(logbook, "task")]:
         ways = [f"{way.step:.0f} [{way.low:.0f}, {way.high:.0f}]" for way in (one.prompted, one.steered)]
         low, high = np.exp(one.interval)
-        table.add_row(one.name, *ways, f"{np.exp(one.lead):.2f} [{low:.2f}, {high:.2f}]")
+        axis = "task" if "/" in one.name else "domain"
+        margins = found[f"{axis}_margin"].sel({axis: one.name}).values
+        mine = control.sel(task=[name for name in control["task"].values if one.name in (name, owner(name))])
+        drawn = [mine.sel(control=[n for n in mine["control"].values if n.startswith(kind)]).mean() for kind in KINDS]
+        nats = [f"{float(value):.2f}" for value in (*margins, *drawn)]
+        table.add_row(one.name, *ways, f"{np.exp(one.lead):.2f} [{low:.2f}, {high:.2f}]", *nats)
     return table
 
 

@@ -207,7 +207,7 @@ def _scores(
     return found
 
 
-def _of_layers(layers: Sequence[Float[Tensor, "layer score"]]) -> dict[str, _Found]:
+def _of_layers(layers: Sequence[Float[Tensor, "layer _"]]) -> dict[str, _Found]:
     scores = torch.stack([one[:, 0] for one in layers])
     return {
         "score": (("outside", "layer"), scores, "score of the residual stream after a layer"),
