@@ -1,8 +1,7 @@
-"""The procedure of LLM_Modularity, against finite differences and against the scores that its own code gave."""
+"""The procedure of LLM_Modularity, against finite differences; tests/test_parity.py has the scores of its own code."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 from modularity import Attributed, Ids, Pair, attribute
 
 LAYERS, NEURONS, VOCABULARY = 2, 12, 40
-DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 def tiny() -> Any:
@@ -143,48 +141,3 @@ def test_a_pair_takes_seven_passes_forward_and_two_back_and_no_parameter_a_gradi
 def test_a_pair_of_prompts_that_are_not_equally_long_is_refused() -> None:
     with pytest.raises(ValueError, match="these have 2 and 1; leave such a pair out"):
         Pair((1, 2), (3,), (4,), (5,))
-
-
-@pytest.fixture(scope="module")
-def reference() -> tuple[Attributed, dict[str, Any], Array]:
-    """Ours on the same items, their record, and their scores."""
-    from subjects import Missing, smollm2
-
-    file = DATA / "reference" / "subject_verb_agreement.json"
-    if not file.exists():
-        pytest.skip(f"there are no reference scores: {file} does not exist")
-    try:
-        subject = smollm2()
-    except Missing as reason:
-        pytest.skip(str(reason))
-    record = json.loads(file.read_text())
-
-    def ids(text: str) -> Ids:
-        return tuple(subject.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    model: Any = subject.model
-    texts = zip(*(record[part] for part in ("clean_prompt", "corrupted_prompt", "correct", "incorrect")), strict=True)
-    found = attribute(
-        model, [block.mlp.down_proj for block in model.model.layers], [Pair(*map(ids, text)) for text in texts]
-    )
-    return found, record, np.load(file.with_suffix(".npz"))["scores"]
-
-
-@pytest.mark.pretrained
-def test_the_scores_of_its_own_code_come_out(reference: tuple[Attributed, dict[str, Any], Array]) -> None:
-    found, _, scores = reference
-    largest = abs(scores).max()
-    assert abs(found.scores - scores).max() <= 1e-5 * largest
-    np.testing.assert_allclose(found.scores, scores, rtol=1e-4, atol=1e-5 * largest)
-
-
-@pytest.mark.pretrained
-def test_its_log_probabilities_and_baselines_come_out(
-    reference: tuple[Attributed, dict[str, Any], Array],
-) -> None:
-    found, record, _ = reference
-    names = ("clean_correct", "clean_incorrect", "corrupted_correct", "corrupted_incorrect")
-    theirs = np.array([record["lp"][name] for name in names]).reshape(2, 2, -1)
-    np.testing.assert_allclose(found.log_probabilities, theirs, rtol=1e-5)
-    assert found.clean_baseline == pytest.approx(record["clean_baseline"], rel=1e-5)
-    assert found.corrupted_baseline == pytest.approx(record["corrupted_baseline"], rel=1e-5)
