@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from real_models import MODELS
+from real_models import MODELS, installed
 from rich.console import Console
-from subjects import Missing, Subject, battery
+from subjects import Subject, battery
 
 from observatory import Logbook, Observatory, open_logbook
 from observatory.measure.instruments import Circuits, Competence, ContrastLocalizer, Lesions
@@ -31,12 +31,7 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     chosen.out.mkdir(parents=True, exist_ok=True)
-    for name in chosen.models:
-        try:
-            subject = MODELS[name]()
-        except Missing as reason:
-            print(f"{name} is left out: {reason}")
-            continue
+    for name, subject in installed(chosen.models):
         began = time.perf_counter()
         path = measured(subject, chosen.out / f"{name}.h5", chosen)
         print(f"\n{name}, {time.perf_counter() - began:.0f} s")

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import torch
 from instruments import INSTRUMENTS
-from real_models import MODELS
+from real_models import MODELS, installed
 from rich.console import Console
 from simulated import simulate
-from subjects import Missing, Subject, battery
+from subjects import Subject, battery
 from told import told
 
 from observatory import Instrument, Logbook, Observatory, open_logbook
@@ -40,12 +40,7 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     chosen.out.mkdir(parents=True, exist_ok=True)
-    for name in chosen.models:
-        try:
-            subject = MODELS[name]()
-        except Missing as reason:
-            print(f"{name} is left out: {reason}")
-            continue
+    for name, subject in installed(chosen.models):
         began = time.perf_counter()
         logbook = open_logbook(measured(subject, chosen.out / f"{name}.h5", chosen))
         print(f"\n{name}, {time.perf_counter() - began:.0f} s")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -24,12 +24,7 @@ def main() -> None:
     torch.set_num_threads(1)
     print("| model | domain | E | readout | holds |")
     print("|---|---|---|---|---|")
-    for name, make in MODELS.items():
-        try:
-            subject = make()
-        except Missing as reason:
-            print(f"{name} is left out: {reason}")
-            continue
+    for name, subject in installed(MODELS):
         for verdict in judged(subject, chosen.items, chosen.twins):
             low, high = verdict.interval
             where = verdict.readout
@@ -37,6 +32,17 @@ def main() -> None:
                 f"| {name} | {verdict.domain} | {verdict.index:.2f} ({low:.2f} to {high:.2f}) | {where} | "
                 f"{verdict.holds_at_last} |"
             )
+
+
+def installed(names: Iterable[str]) -> Iterator[tuple[str, Subject]]:
+    """One after another, those that are there; of the others it is said why not."""
+    for name in names:
+        try:
+            subject = MODELS[name]()
+        except Missing as reason:
+            print(f"{name} is left out: {reason}")
+            continue
+        yield name, subject
 
 
 def judged(subject: Subject, items: int, twins: int) -> tuple[Verdict, ...]:
