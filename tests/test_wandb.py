@@ -18,7 +18,7 @@ from PIL import Image
 from saved import BATTERY as SAVED_BATTERY
 from told import CURVES, STEPS, live, losses, observations, run
 from torch import Tensor
-from wandb_case import EVERY, Bias, keep_offline, monitor, only
+from wandb_case import EVERY, QUIET, Bias, keep_offline, monitor, only
 from wandb_case import offline as offline
 from wandb_file import OfflineRun, messages, offline_runs
 
@@ -36,12 +36,7 @@ from observatory.publish.judgement import judge
 from observatory.review.figures.plot import FIGURES
 from observatory.stimuli.battery_file import domain_text
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty:UserWarning"),
-    pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch:UserWarning"),
-    pytest.mark.filterwarnings("ignore:There is a wandb run already in progress:UserWarning"),
-]
+pytestmark = QUIET
 
 
 def test_the_reader_knows_a_damaged_record_and_puts_long_ones_together(tmp_path: Path) -> None:

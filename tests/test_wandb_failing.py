@@ -14,7 +14,7 @@ import wandb
 from loop import fit, same, weights
 from recorded import recorded
 from told import STEPS, live, losses
-from wandb_case import EVERY, monitor
+from wandb_case import EVERY, QUIET, monitor
 from wandb_case import offline as offline
 from wandb_file import offline_runs
 
@@ -27,12 +27,7 @@ from observatory import (
 from observatory.cli import main
 
 ROOT = Path(__file__).parents[1]
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty:UserWarning"),
-    pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch:UserWarning"),
-    pytest.mark.filterwarnings("ignore:There is a wandb run already in progress:UserWarning"),
-]
+pytestmark = QUIET
 
 
 def unreachable(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import WandbLogger
 from loop import fit
 from recorded import recorded
 from told import STEPS, live, losses, observations, run
-from wandb_case import EVERY, Noting, monitor, only
+from wandb_case import EVERY, QUIET, Noting, monitor, only
 from wandb_case import offline as offline
 from wandb_file import OfflineRun, offline_runs
 
@@ -25,12 +25,7 @@ from observatory.publish.allowance import Allowance
 from observatory.publish.scalars import observed, row
 from observatory.publish.session import Session
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty:UserWarning"),
-    pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch:UserWarning"),
-    pytest.mark.filterwarnings("ignore:There is a wandb run already in progress:UserWarning"),
-]
+pytestmark = QUIET
 
 
 def test_what_costs_takes_no_more_than_its_share_of_the_time() -> None:

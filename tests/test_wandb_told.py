@@ -19,7 +19,7 @@ from scipy import stats
 from test_live_circuits import battery_with_tasks
 from told import STEPS, live, observations, run
 from verdicts import planted, step_up
-from wandb_case import Noting, only
+from wandb_case import QUIET, Noting, only
 from wandb_case import offline as offline
 
 from observatory import (
@@ -34,12 +34,7 @@ from observatory.review.effects.competence import competence
 from observatory.review.effects.lesion_effects import lesion_effects
 from observatory.review.sharing.circuits import circuits
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty:UserWarning"),
-    pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch:UserWarning"),
-    pytest.mark.filterwarnings("ignore:There is a wandb run already in progress:UserWarning"),
-]
+pytestmark = QUIET
 
 
 def test_the_numbers_are_those_of_the_logbook(tmp_path: Path) -> None:

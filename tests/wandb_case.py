@@ -22,6 +22,12 @@ from observatory.measure.scene import Scene
 from observatory.publish.destination import Destination, Told
 
 EVERY = list(range(7))
+QUIET = [
+    pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty:UserWarning"),
+    pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch:UserWarning"),
+    pytest.mark.filterwarnings("ignore:There is a wandb run already in progress:UserWarning"),
+]
 
 
 @pytest.fixture(autouse=True)
