@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 
 from observatory.observation import Array, Observation, Variable
 
@@ -14,6 +17,15 @@ COORDINATES: dict[str, Array] = {
     "domain": np.array(DOMAINS),
     "layer": np.arange(3),
 }
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "observations.h5"
+
+
+def journal_of(path: Path) -> Path:
+    return path.with_name(path.name + ".journal")
 
 
 def observation(step: int, edition: int = 0, units: int = 512, **others: Variable) -> Observation:
