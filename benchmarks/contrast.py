@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy
@@ -36,11 +37,14 @@ from observatory.stimuli.battery import Battery
 from observatory.stimuli.tokens import encode
 
 SHARE = ContrastLocalizer().share
-TABLES = ["forward", "localization", "memory"]
+TABLES = ["forward", "localization", "memory", "batches"]
 ITEMS_FORWARD = {"pythia-160m": 8, "smollm2-135m": 8}
 """Items a family in the first table, where all of them would take many minutes."""
 ITEMS_LOCALIZATION = {"pythia-160m": 4, "smollm2-135m": 4}
 """Items a family in the second table; 8 for the others."""
+
+
+BATCHES = (512, 1024, 2048, 4096)
 
 
 @dataclass(frozen=True)
@@ -85,9 +89,10 @@ def compare(one: Callable[[], object], other: Callable[[], object], repeats: int
     return Comparison(*taken)
 
 
-def without_chance(subject: Subject, shown: Battery, draws: int | None = 0) -> Observatory:
+def without_chance(subject: Subject, shown: Battery, draws: int | None = 0, **settings: Any) -> Observatory:
     """What benchmarks/nulls.py measures left out, and with it the twins, which are measured once a run."""
-    return Observatory(subject.tokenizer, battery=shown, instruments=[ContrastLocalizer(draws=draws)], twins=0)
+    instruments = [ContrastLocalizer(draws=draws)]
+    return Observatory(subject.tokenizer, battery=shown, instruments=instruments, twins=0, **settings)
 
 
 def bare(subject: Subject, observatory: Observatory) -> Callable[[], None]:
@@ -110,6 +115,14 @@ def forward(name: str, subject: Subject, items: int | None, repeats: int) -> Non
     observatory.observe(subject.model, 0)  # the tokens are encoded once a run
     comparison = compare(lambda: observatory.observe(subject.model, 0), run, repeats)
     print(f"{name:13} {items or 'all':>3} items {comparison}", flush=True)
+
+
+def batch_sizes(name: str, subject: Subject, items: int | None, repeats: int) -> None:
+    """What a bare pass takes by how many tokens go through the model at a time."""
+    runs = {size: bare(subject, without_chance(subject, battery(items), batch_tokens=size)) for size in BATCHES}
+    taken = {size: [turn(run).cpu for _ in range(repeats)] for size, run in runs.items()}
+    told = ", ".join(f"{size} tokens {statistics.median(each):.2f} s" for size, each in taken.items())
+    print(f"{name:13} {items or 'all':>3} items {told}", flush=True)
 
 
 def against_localization(name: str, subject: Subject, items: int, repeats: int) -> None:
@@ -241,6 +254,10 @@ def main() -> None:
     elif "memory" in chosen.tables:
         print("\nPeak memory of a process: a bare forward pass, an observation")
         memory(list(subjects), chosen.items)
+    if "batches" in chosen.tables:
+        print("\nCPU time of a bare pass in batches of")
+        for name, subject in subjects.items():
+            batch_sizes(name, subject, chosen.items or ITEMS_LOCALIZATION.get(name), chosen.repeats)
     print(f"\nload at the end {os.getloadavg()[0]:.1f}")
     return None
 
