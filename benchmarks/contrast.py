@@ -42,8 +42,6 @@ ITEMS_FORWARD = {"pythia-160m": 8, "smollm2-135m": 8}
 """Items a family in the first table, where all of them would take many minutes."""
 ITEMS_LOCALIZATION = {"pythia-160m": 4, "smollm2-135m": 4}
 """Items a family in the second table; 8 for the others."""
-
-
 BATCHES = (512, 1024, 2048, 4096)
 
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from real_models import MODELS, installed
+from real_models import MODELS, installed, recorded
 from rich.console import Console
 from subjects import Subject, battery
 
-from observatory import Logbook, Observatory, open_logbook
+from observatory import Observatory, open_logbook
 from observatory.measure.instruments import Circuits, Competence, ContrastLocalizer, Lesions
 from observatory.review.figures.plot import plot
 from observatory.review.sharing.circuits import circuits
@@ -33,15 +33,14 @@ def main() -> None:
     chosen.out.mkdir(parents=True, exist_ok=True)
     for name, subject in installed(chosen.models):
         began = time.perf_counter()
-        path = measured(subject, chosen.out / f"{name}.h5", chosen)
+        measured(subject, path := chosen.out / f"{name}.h5", chosen)
         print(f"\n{name}, {time.perf_counter() - began:.0f} s")
         logbook = open_logbook(path)
         Console().print(circuits_table(circuits(logbook)))
         print(*plot(logbook, chosen.out / name), sep="\n")
 
 
-def measured(subject: Subject, path: Path, chosen: argparse.Namespace) -> Path:
-    """One observation; step 1 stands for any at which it is trained."""
+def measured(subject: Subject, path: Path, chosen: argparse.Namespace) -> None:
     instruments = (
         ContrastLocalizer(draws=0),
         Competence(texts=4),
@@ -51,11 +50,7 @@ def measured(subject: Subject, path: Path, chosen: argparse.Namespace) -> Path:
     observatory = Observatory(
         subject.tokenizer, battery=shown(chosen.pairs), instruments=instruments, twins=chosen.twins
     )
-    with Logbook(path) as logbook:
-        observation = observatory.observe(subject.model, step=1, last=True)
-        logbook.record(observation)
-    print({name: round(seconds) for name, seconds in observation.costs.items()}, flush=True)
-    return path
+    recorded(observatory, subject, path)
 
 
 def shown(pairs: int) -> Battery:

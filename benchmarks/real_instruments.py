@@ -13,13 +13,13 @@ from pathlib import Path
 
 import torch
 from instruments import INSTRUMENTS
-from real_models import MODELS, installed
+from quoted import told
+from real_models import MODELS, installed, recorded
 from rich.console import Console
 from simulated import simulate
 from subjects import Subject, battery
-from told import told
 
-from observatory import Instrument, Logbook, Observatory, open_logbook
+from observatory import Instrument, Observatory, open_logbook
 from observatory.measure.instruments import ContrastLocalizer, find_instrument
 from observatory.measure.instruments.alignment import Alignment
 from observatory.stimuli.battery import Battery
@@ -42,13 +42,12 @@ def main() -> None:
     chosen.out.mkdir(parents=True, exist_ok=True)
     for name, subject in installed(chosen.models):
         began = time.perf_counter()
-        logbook = open_logbook(measured(subject, chosen.out / f"{name}.h5", chosen))
+        measured(subject, path := chosen.out / f"{name}.h5", chosen)
         print(f"\n{name}, {time.perf_counter() - began:.0f} s")
-        Console().print(told(logbook, [1], [f"{one}_" for one in chosen.of]))
+        Console().print(told(open_logbook(path), [1], [f"{one}_" for one in chosen.of]))
 
 
-def measured(subject: Subject, path: Path, chosen: argparse.Namespace) -> Path:
-    """One observation; step 1 stands for any at which it is trained."""
+def measured(subject: Subject, path: Path, chosen: argparse.Namespace) -> None:
     asked: list[Instrument] = [find_instrument(name) for name in chosen.of if name != ALIGNMENT]
     if ALIGNMENT in chosen.of:
         responses = path.with_suffix(".npz")
@@ -60,11 +59,7 @@ def measured(subject: Subject, path: Path, chosen: argparse.Namespace) -> Path:
         instruments=[ContrastLocalizer(draws=0), *asked],
         twins=chosen.twins,
     )
-    with Logbook(path) as logbook:
-        observation = observatory.observe(subject.model, step=1, last=True)
-        logbook.record(observation)
-    print({name: round(seconds) for name, seconds in observation.costs.items()}, flush=True)
-    return path
+    recorded(observatory, subject, path)
 
 
 def raw(shown: Battery) -> Battery:

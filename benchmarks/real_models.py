@@ -45,6 +45,14 @@ def installed(names: Iterable[str]) -> Iterator[tuple[str, Subject]]:
         yield name, subject
 
 
+def recorded(observatory: Observatory, subject: Subject, path: Path) -> None:
+    """One observation, and what each instrument took; step 1 stands for any at which it is trained."""
+    with Logbook(path) as logbook:
+        observation = observatory.observe(subject.model, step=1, last=True)
+        logbook.record(observation)
+    print({name: round(seconds) for name, seconds in observation.costs.items()}, flush=True)
+
+
 def judged(subject: Subject, items: int, twins: int) -> tuple[Verdict, ...]:
     """What holds at one observation of it; step 1 stands for any at which it is trained."""
     observatory = Observatory(subject.tokenizer, battery=battery(items), twins=twins)

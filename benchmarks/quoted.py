@@ -1,4 +1,4 @@
-"""What a logbook's instruments say, in numbers: `python benchmarks/told.py LOGBOOK [--steps ...] [--of ...]`.
+"""What a logbook's instruments say, in numbers: `python benchmarks/quoted.py LOGBOOK [--steps ...] [--of ...]`.
 
 A row a variable, a column a step: the mean over its axes, with the lowest and the highest; of hidden capability the
 step at which each margin leaves its null.
